@@ -1,0 +1,1 @@
+"""The contracts of Chargelog: records, topics, codec, OCPP-J messages, errors."""

@@ -1,0 +1,41 @@
+"""Kafka record headers: CloudEvents attributes (Kafka protocol binding, binary mode)."""
+
+from typing import Final, TypeAlias
+
+from schemas.events import BusinessEvent
+from schemas.frames import OcppFrame
+from schemas.timestamps import format_micros
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+_SPEC: Final = ("ce_specversion", b"1.0")
+_AVRO: Final = ("content-type", b"application/avro")
+
+
+def frame_headers(frame: OcppFrame) -> Headers:
+    """ce_id is `<connectionId>:<receivedAtNs>`: unique, as times strictly increase per connection."""
+    return [
+        _SPEC,
+        ("ce_id", f"{frame.connection_id}:{frame.received_at_ns}".encode()),
+        ("ce_type", f"chargelog.frame.{frame.kind.lower()}".encode()),
+        ("ce_source", _source(frame.client_id)),
+        ("ce_time", format_micros(frame.received_at_ns // 1000).encode()),
+        _AVRO,
+    ]
+
+
+def event_headers(event: BusinessEvent) -> Headers:
+    """ce_id is the eventId, so that consumers can drop duplicates without decoding the value."""
+    return [
+        _SPEC,
+        ("ce_id", event.event_id.encode()),
+        ("ce_type", f"chargelog.{event.event_type}".encode()),
+        ("ce_source", _source(event.client_id)),
+        ("ce_time", format_micros(event.timestamp).encode()),
+        _AVRO,
+    ]
+
+
+def _source(client_id: str) -> bytes:
+    # A URI reference (CloudEvents §3.1.1); surrogates can't reach here: identities are validated.
+    return f"/charge-points/{client_id}".encode()

@@ -1,0 +1,51 @@
+"""MQTT topics: event type → topic, and the escaping of identities and actions."""
+
+from typing import Final
+
+EVENT_TOPICS: Final[dict[str, str]] = {
+    "started": "csms/transactions/{client_id}/started",
+    "completed": "csms/transactions/{client_id}/completed",
+    "meter_reading": "csms/transactions/{client_id}/meter_reading",
+    "status_changed": "csms/connectors/{client_id}/status_changed",
+    "session_cost": "csms/billing/{client_id}/session_cost",
+}
+CALL_TOPIC: Final = "ocpp/messages/{client_id}/{action}"
+RESULT_TOPIC: Final = "ocpp/responses/{client_id}/{action}"
+INVALID_TOPIC: Final = "ocpp/invalid/{client_id}"
+
+
+def escape_level(text: str) -> str:
+    """Percent-encode what MQTT forbids in a topic level, and `%` itself so that it can be undone.
+
+    `/` would split the level, `+` and `#` are wildcards (MQTT 5 §4.7.1), control characters may
+    make a broker close the connection (MQTT 5 §1.5.4).
+    """
+    if text.isascii() and text.isalnum():
+        return text
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+        if character in "/+#%" or not _is_graphic(character)
+        else character
+        for character in text
+    )
+
+
+def _is_graphic(character: str) -> bool:
+    code = ord(character)
+    # C0 and C1 controls, surrogates and Unicode non-characters are refused or suspect in MQTT.
+    return (
+        code >= 0x20
+        and not 0x7F <= code <= 0x9F
+        and not 0xD800 <= code <= 0xDFFF
+        and not 0xFDD0 <= code <= 0xFDEF
+        and code & 0xFFFE != 0xFFFE
+    )
+
+
+def event_topic(event_type: str, client_id: str) -> str:
+    """Topic of a business event, e.g. `csms/billing/CP1/session_cost`.
+
+    Raises:
+        KeyError: `event_type` is not one of `EVENT_TOPICS`.
+    """
+    return EVENT_TOPICS[event_type].format(client_id=escape_level(client_id))
