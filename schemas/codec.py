@@ -77,12 +77,14 @@ class Codec(Generic[T]):
         registry: Registry | None = None,
         subject: str = "",
     ) -> None:
-        """Args:
-        record_type: The msgspec Struct that stands for the record.
-        schema_name: The committed schema that is written and read into.
-        older: Committed schemas that earlier versions wrote.
-        registry: Where set, values are written in the Confluent wire format.
-        subject: The registry's subject (`<topic>-value`).
+        """Compile the schemas, and register the written one where there is a registry.
+
+        Args:
+            record_type: The msgspec Struct that stands for the record.
+            schema_name: The committed schema that is written and read into.
+            older: Committed schemas that earlier versions wrote.
+            registry: Where set, values are written in the Confluent wire format.
+            subject: The registry's subject (`<topic>-value`).
         """
         self.schema_text = load_schema(schema_name)
         self._type = record_type
@@ -132,7 +134,7 @@ class Codec(Generic[T]):
             raise CodecError(f"{self._type.__name__} can't be decoded: {error!r}") from error
         if stream.tell() != len(value):
             raise CodecError(
-                f"{self._type.__name__}: {len(value) - stream.tell()} bytes left over after the record"
+                f"{self._type.__name__}: {len(value) - stream.tell()} bytes left over at the end"
             )
         return record
 
@@ -142,14 +144,15 @@ class Codec(Generic[T]):
             writer = self._writers.get(mark)
             if writer is None:
                 raise UnknownSchemaError(
-                    f"{self._type.__name__} written with the unknown schema fingerprint {mark.hex()}; "
+                    f"{self._type.__name__} written with the unknown schema {mark.hex()}; "
                     "a newer version wrote it: upgrade this service"
                 )
             return writer, _FINGERPRINT_END
         if value.startswith(_CONFLUENT) and len(value) >= _CONFLUENT_END:
             if self._registry is None:
                 raise UnknownSchemaError(
-                    f"{self._type.__name__} is in the Confluent wire format; set SCHEMA_REGISTRY_URL"
+                    f"{self._type.__name__} is in the Confluent wire format: "
+                    "set SCHEMA_REGISTRY_URL"
                 )
             mark = value[:_CONFLUENT_END]
             if mark not in self._writers:
@@ -162,9 +165,7 @@ class Codec(Generic[T]):
         )
 
     def _to_datum(self, record: T) -> dict[str, Any]:
-        return cast(
-            "dict[str, Any]", msgspec.to_builtins(record, builtin_types=(Decimal, bytes))
-        )
+        return cast("dict[str, Any]", msgspec.to_builtins(record, builtin_types=(Decimal, bytes)))
 
     def _from_datum(self, datum: dict[str, Any]) -> T:
         return msgspec.convert(datum, self._type, builtin_types=(Decimal, bytes))

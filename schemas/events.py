@@ -19,11 +19,11 @@ UNKNOWN_STATUS: Final = "Unknown"
 """`previousStatus` of a connector's first status."""
 
 
-class _Payload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _Payload(msgspec.Struct, kw_only=True, frozen=True, rename="camel", omit_defaults=True):
     """Fields without a default are always written, null included; those with one only if set."""
 
 
-class Started(_Payload):
+class Started(_Payload, frozen=True):
     """A session opened: the StartTransaction result that assigned its id (OCPP 1.6 §4.8)."""
 
     transaction_id: TransactionId
@@ -35,7 +35,7 @@ class Started(_Payload):
     evse_id: int | None = None
 
 
-class Completed(_Payload):
+class Completed(_Payload, frozen=True):
     """A session ended (OCPP 1.6 §4.10); `status` is `completed` or `abandoned`."""
 
     transaction_id: TransactionId
@@ -60,7 +60,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     context: str | None
 
 
-class MeterReading(_Payload):
+class MeterReading(_Payload, frozen=True):
     """One meterValue element (OCPP 1.6 §4.7): measurands by name, with phase where there is one."""
 
     transaction_id: TransactionId
@@ -72,7 +72,7 @@ class MeterReading(_Payload):
     evse_id: int | None = None
 
 
-class StatusChanged(_Payload):
+class StatusChanged(_Payload, frozen=True):
     """A connector's status or error code changed (OCPP 1.6 §4.9)."""
 
     connector_id: int | None
@@ -83,7 +83,7 @@ class StatusChanged(_Payload):
     evse_id: int | None = None
 
 
-class SessionCost(_Payload):
+class SessionCost(_Payload, frozen=True):
     """What a completed session costs under the tariff in force when it started.
 
     estimatedCost = energyConsumed x energyRate + duration x timeRate + sessionFee, rounded half up

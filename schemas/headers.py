@@ -13,7 +13,7 @@ _AVRO: Final = ("content-type", b"application/avro")
 
 
 def frame_headers(frame: OcppFrame) -> Headers:
-    """ce_id is `<connectionId>:<receivedAtNs>`: unique, as times strictly increase per connection."""
+    """ce_id is `<connectionId>:<receivedAtNs>`, unique as times strictly increase."""
     return [
         _SPEC,
         ("ce_id", f"{frame.connection_id}:{frame.received_at_ns}".encode()),

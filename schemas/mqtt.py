@@ -24,21 +24,9 @@ def escape_level(text: str) -> str:
         return text
     return "".join(
         "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-        if character in "/+#%" or not _is_graphic(character)
+        if character in "/+#%" or not character.isprintable()
         else character
         for character in text
-    )
-
-
-def _is_graphic(character: str) -> bool:
-    code = ord(character)
-    # C0 and C1 controls, surrogates and Unicode non-characters are refused or suspect in MQTT.
-    return (
-        code >= 0x20
-        and not 0x7F <= code <= 0x9F
-        and not 0xD800 <= code <= 0xDFFF
-        and not 0xFDD0 <= code <= 0xFDEF
-        and code & 0xFFFE != 0xFFFE
     )
 
 

@@ -1,4 +1,4 @@
-"""OCPP-J messages (OCPP-J 1.6 §4.2, OCPP 2.0.1 Part 4 §4.2, OCPP 2.1 Part 4 §4.2): arrays ⇄ types."""
+"""OCPP-J messages: arrays ⇄ types (OCPP-J 1.6 §4.2; OCPP 2.0.1 and 2.1 Part 4 §4.2)."""
 
 from typing import Any, Final, TypeAlias
 
@@ -110,7 +110,9 @@ def parse(raw: bytes, protocol: str) -> Message:
     if len(array) != length:
         raise MalformedFrameError(f"{len(array)} elements; expected {shape}", message_id)
     if not all(isinstance(text, str) for text in array[2:-1]) or not isinstance(array[-1], dict):
-        raise MalformedFrameError(f"an element has the wrong JSON type; expected {shape}", message_id)
+        raise MalformedFrameError(
+            f"an element has the wrong JSON type; expected {shape}", message_id
+        )
     return kind(*array[1:])
 
 

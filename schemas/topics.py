@@ -73,7 +73,10 @@ def specs(names: TopicNames, partitions: int) -> tuple[TopicSpec, ...]:
     """Every topic of the contract; frames, events and changelog have equal partition counts."""
     return (
         TopicSpec(
-            names.frames, "clientId", partitions, {"cleanup.policy": "delete", "retention.ms": _FOREVER}
+            names.frames,
+            "clientId",
+            partitions,
+            {"cleanup.policy": "delete", "retention.ms": _FOREVER},
         ),
         TopicSpec(names.events, "clientId", partitions, {"cleanup.policy": "delete"}),
         TopicSpec(names.dead_letter, "clientId", partitions, {"cleanup.policy": "delete"}),
