@@ -1,0 +1,48 @@
+"""The brokers that tests share: started with the first test that asks, gone with the last."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack import existing
+from devstack.existing import ExistingKafka, ExistingMqtt
+from devstack.kafka import KafkaBroker
+from devstack.mqtt import Mosquitto, MqttBroker
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker | ExistingKafka]:
+    """A real Kafka, or the one that KAFKA_BOOTSTRAP_SERVERS names. Never restart or pause it here:
+    tests that do so start a `KafkaBroker` of their own.
+    """
+    broker = existing.kafka(os.environ)
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def mqtt() -> Iterator[MqttBroker | ExistingMqtt]:
+    """A real broker, or the one that MQTT_HOST names: MQTT 5 on `port`, 3.1.1 on `v311_port`."""
+    broker = existing.mqtt(os.environ)
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto of the test's own, to be restarted at will; mark the test `mosquitto`."""
+    with Mosquitto(tmp_path / "mosquitto") as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A TOPIC_PREFIX that no other test uses, so that tests share a Kafka without meeting."""
+    return f"test-{uuid.uuid4().hex[:12]}."
