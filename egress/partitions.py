@@ -1,0 +1,84 @@
+"""What one assigned partition still owes, and one of its records on the way to MQTT."""
+
+import asyncio
+
+from egress.dead_letters import DeadLetters, LogPosition
+from egress.routing import Publication
+from egress.watermark import Watermark
+
+
+class Partition:
+    """One assignment of one partition; a new assignment gets a new object.
+
+    Attributes:
+        revoked: The partition went elsewhere: late acknowledgements mean nothing any more.
+        idle: Set while nothing is pending.
+        committed: The offset last committed by us.
+    """
+
+    def __init__(self, topic: str, number: int) -> None:
+        self.topic = topic
+        self.number = number
+        self.revoked = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.committed: int | None = None
+        self._watermark = Watermark()
+
+    @property
+    def to_commit(self) -> int | None:
+        """The offset to commit, or None where nothing new is settled."""
+        position = self._watermark.position
+        return None if position == self.committed else position
+
+    @property
+    def pending(self) -> int:
+        """Records read and not settled without a gap."""
+        return self._watermark.pending
+
+    def add(self, offset: int) -> None:
+        """A record was read."""
+        self._watermark.add(offset)
+        self.idle.clear()
+
+    def settle(self, offset: int) -> None:
+        """A record was delivered, or put on the dead letter topic."""
+        self._watermark.settle(offset)
+        if not self._watermark.pending:
+            self.idle.set()
+
+
+class Outgoing:
+    """One record's publication; `egress.publisher.Delivery`."""
+
+    __slots__ = ("_dead_letters", "_partition", "_position", "publication")
+
+    def __init__(
+        self,
+        publication: Publication,
+        partition: Partition,
+        position: LogPosition,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self.publication = publication
+        self._partition = partition
+        self._position = position
+        self._dead_letters = dead_letters
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the partition is still ours."""
+        return not self._partition.revoked
+
+    def acknowledged(self) -> None:
+        """The MQTT broker has it."""
+        self._partition.settle(self._position.offset)
+
+    def refused(self, reason: str) -> None:
+        """The MQTT broker will never take it: to the dead letter, and on."""
+        if self.wanted:
+            self._dead_letters.put(
+                self._position,
+                f"refused by the MQTT broker, topic {self.publication.topic}: {reason}",
+                settled=self._partition.settle,
+            )

@@ -1,0 +1,219 @@
+"""Kafka → routing → MQTT, with offsets committed only behind the broker's acknowledgements."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from egress import metrics
+from egress.dead_letters import DeadLetters, LogPosition
+from egress.errors import RoutingError
+from egress.partitions import Outgoing, Partition
+from egress.publisher import Publisher
+from egress.routing import Publication, route_event, route_frame, traceparent_of
+from egress.settings import EgressSettings
+from schemas.codec import Registry, dead_letter_codec, event_codec, frame_codec
+from schemas.registry import registry_for
+
+log = structlog.get_logger(__name__)
+
+GROUP: Final = "chargelog-egress"
+
+_BATCH: Final = 500
+_POLL_MS: Final = 500
+_COMMIT_INTERVAL_S: Final = 1.0
+_STALL_S: Final = 1.0
+_REVOKE_DRAIN_S: Final = 5.0
+_STOP_DRAIN_S: Final = 10.0
+
+Route = Callable[[bytes, str | None], Publication]
+"""A record's value and trace context → its publication."""
+
+
+class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
+    """One member of the consumer group."""
+
+    def __init__(self, settings: EgressSettings, publisher: Publisher) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            settings: Kafka's address, topic names and which streams are on.
+            publisher: Running, or about to be.
+        """
+        servers = settings.kafka_bootstrap_servers
+        topics = settings.topics
+        registry = registry_for(settings.schema_registry_url)
+        self._publisher = publisher
+        self._routes = _routes(settings, registry)
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._stalled = False
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=servers, acks="all", enable_idempotence=True
+        )
+        self._dead_letters = DeadLetters(
+            self._producer, topics.dead_letter, dead_letter_codec(registry, topics.dead_letter)
+        )
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers,
+            group_id=settings.topic_prefix + GROUP,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            # A new installation mirrors the whole log: nothing is skipped.
+            auto_offset_reset="earliest",
+        )
+
+    async def start(self) -> None:
+        """Join the consumer group; the topics must exist.
+
+        Raises:
+            KafkaError: Kafka refuses.
+        """
+        await self._producer.start()
+        self._consumer.subscribe(list(self._routes), listener=self)
+        await self._consumer.start()
+
+    async def run(self) -> None:
+        """Read and publish until cancelled.
+
+        Raises:
+            KafkaError: Kafka refuses for good, e.g. for want of authorization.
+        """
+        committer = asyncio.create_task(self._commit_regularly())
+        try:
+            while True:
+                await self._wait_for_room()
+                room = min(_BATCH, self._publisher.room)
+                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=room)
+                # No await from here on: a rebalance can't come between reading and submitting.
+                for assigned, records in batches.items():
+                    self._submit(assigned, records)
+        finally:
+            committer.cancel()
+
+    async def drain(self) -> None:
+        """After `run` ended: wait for acknowledgements up to a limit, commit, leave the group."""
+        await self._settle(self._partitions.values(), _STOP_DRAIN_S)
+        await self._commit(self._partitions)
+        unacknowledged = sum(partition.pending for partition in self._partitions.values())
+        log.info("stopped reading", unacknowledged=unacknowledged)
+
+    async def close(self) -> None:
+        """Let go of Kafka."""
+        await self._dead_letters.close()
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Deliver what is under way as far as time allows, commit that, forget the rest."""
+        leaving = {tp: self._partitions.pop(tp) for tp in revoked if tp in self._partitions}
+        await self._settle(leaving.values(), _REVOKE_DRAIN_S)
+        for partition in leaving.values():
+            # From here on acknowledgements are late: the next owner begins at what is committed.
+            partition.revoked = True
+        self._publisher.discard_unwanted()
+        await self._commit(leaving)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Start from the committed offsets."""
+        for tp in assigned:
+            self._partitions[tp] = Partition(tp.topic, tp.partition)
+        if self._stalled:
+            self._consumer.pause(*self._partitions)
+
+    def _submit(self, assigned: TopicPartition, records: list[Any]) -> None:
+        partition = self._partitions.get(assigned)
+        if partition is None:
+            # Revoked while the records were handed over; uncommitted, so the next owner reads them.
+            return
+        route = self._routes[assigned.topic]
+        for record in records:
+            position = LogPosition(record.topic, record.partition, record.offset, record.key)
+            partition.add(record.offset)
+            try:
+                if record.value is None:
+                    raise RoutingError("the record has no value")  # noqa: TRY301 - one way out for all
+                publication = route(record.value, traceparent_of(record.headers))
+            except Exception as error:  # noqa: BLE001 - one bad record must never stop the stream
+                self._dead_letters.put(
+                    position,
+                    f"{type(error).__name__}: {error}",
+                    settled=partition.settle,
+                    error=error,
+                )
+            else:
+                self._publisher.submit(
+                    Outgoing(publication, partition, position, self._dead_letters)
+                )
+
+    async def _wait_for_room(self) -> None:
+        while self._publisher.room == 0 or self._dead_letters.is_full:
+            try:
+                await asyncio.wait_for(self._publisher.wait_for_room(), _STALL_S)
+            except TimeoutError:
+                self._stall()
+                # Keeps the membership: a consumer that never polls is put out of the group.
+                await self._consumer.getmany(timeout_ms=0)
+            else:
+                if self._dead_letters.is_full:
+                    await asyncio.sleep(_STALL_S)
+        if self._stalled:
+            self._stalled = False
+            self._consumer.resume(*self._partitions)
+            log.info("reading from Kafka goes on")
+
+    def _stall(self) -> None:
+        if not self._stalled:
+            self._stalled = True
+            log.warning("reading from Kafka paused until the MQTT broker takes messages again")
+        self._consumer.pause(*self._partitions)
+
+    async def _settle(self, partitions: Iterable[Partition], limit_s: float) -> None:
+        waits = [asyncio.create_task(partition.idle.wait()) for partition in partitions]
+        if waits:
+            _, unfinished = await asyncio.wait(waits, timeout=limit_s)
+            for wait in unfinished:
+                wait.cancel()
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_INTERVAL_S)
+            await self._commit(dict(self._partitions))
+            self._measure_lag()
+
+    async def _commit(self, partitions: dict[TopicPartition, Partition]) -> None:
+        offsets = {
+            tp: offset
+            for tp, partition in partitions.items()
+            if (offset := partition.to_commit) is not None
+        }
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError as error:
+            # After a rebalance the next owner publishes these again; else the next round commits.
+            log.warning("offsets not committed", error=repr(error))
+            return
+        for tp, offset in offsets.items():
+            partitions[tp].committed = offset
+
+    def _measure_lag(self) -> None:
+        for tp, partition in self._partitions.items():
+            end = self._consumer.highwater(tp)
+            if end is not None and partition.committed is not None:
+                metrics.LAG.labels(tp.topic, tp.partition).set(end - partition.committed)
+
+
+def _routes(settings: EgressSettings, registry: Registry | None) -> dict[str, Route]:
+    topics = settings.topics
+    frames = frame_codec(registry, topics.frames)
+    events = event_codec(registry, topics.events)
+    routes: dict[str, Route] = {}
+    if settings.mqtt_protocol_events_enabled:
+        routes[topics.frames] = lambda value, trace: route_frame(frames.decode(value), trace)
+    if settings.mqtt_business_events_enabled:
+        routes[topics.events] = lambda value, trace: route_event(events.decode(value), trace)
+    return routes
