@@ -82,7 +82,7 @@ class Codec(Generic[T]):
         Args:
             record_type: The msgspec Struct that stands for the record.
             schema_name: The committed schema that is written and read into.
-            older: Committed schemas that earlier versions wrote.
+            older: JSON texts of the schemas that earlier versions wrote.
             registry: Where set, values are written in the Confluent wire format.
             subject: The registry's subject (`<topic>-value`).
         """
@@ -91,8 +91,7 @@ class Codec(Generic[T]):
         self._schema = _parse(self.schema_text)
         self._registry = registry
         self._writers: dict[bytes, Schema] = {crc64_fingerprint(self.schema_text): self._schema}
-        for name in older:
-            text = load_schema(name)
+        for text in older:
             self._writers[crc64_fingerprint(text)] = _parse(text)
         if registry is None:
             self._prefix = _SINGLE_OBJECT + crc64_fingerprint(self.schema_text)
