@@ -8,9 +8,16 @@ from schemas.errors import TimestampError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# datetime.fromisoformat reads at most six digits of the second's fraction; charge points send up
-# to nine, and one digit too.
-_FRACTION = re.compile(r"[.,](\d+)")
+_REFUSAL = "no date-time: {!r:.64}; expected e.g. 2023-12-07T10:15:30Z"
+# Stricter than datetime.fromisoformat, which takes a date alone (midnight: an invented time),
+# a point without digits and a NUL after the Z; and wider, since it reads at most six digits of the
+# second's fraction, and charge points send up to nine.
+_DATE_TIME = re.compile(
+    r"(?P<whole>\d{4}-?\d\d-?\d\d[T ]\d\d(?::?\d\d){1,2})"
+    r"(?:[.,](?P<fraction>\d+))?"
+    r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
+)
 
 
 class ParsedTime(NamedTuple):
@@ -26,31 +33,31 @@ def parse(text: str) -> ParsedTime:
     Raises:
         TimestampError: The text is no date-time, or has no time of day.
     """
+    match = _DATE_TIME.fullmatch(text.strip().upper())
+    if match is None:
+        raise TimestampError(_REFUSAL.format(text))
+    fraction = (match["fraction"] or "0")[:6].ljust(6, "0")
+    zone = match["zone"]
     try:
-        trimmed = text.strip()
-        # A date alone parses as midnight: an invented time of day.
-        if "T" not in trimmed.upper() and " " not in trimmed:
-            raise TimestampError(f"no date-time: {text!r:.64}; expected e.g. 2023-12-07T10:15:30Z")
-        moment = datetime.fromisoformat(
-            _FRACTION.sub(lambda m: "." + m.group(1)[:6].ljust(6, "0"), trimmed, count=1)
-        )
-        zoned = moment.tzinfo is not None
-        if not zoned:
-            moment = moment.replace(tzinfo=UTC)
-        return ParsedTime((moment - _EPOCH) // _MICROSECOND, zoned)
+        moment = datetime.fromisoformat(f"{match['whole']}.{fraction}{zone or 'Z'}")
+        # In UTC, because an offset may carry it out of the calendar, where it can't be written.
+        micros = (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError) as error:
-        if isinstance(error, TimestampError):
-            raise
-        raise TimestampError(
-            f"no date-time: {text!r:.64}; expected e.g. 2023-12-07T10:15:30Z"
-        ) from error
+        raise TimestampError(_REFUSAL.format(text)) from error
+    return ParsedTime(micros, has_zone=zone is not None)
 
 
 def format_seconds(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30Z` (the MQTT contract's form: whole seconds, UTC)."""
-    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso(micros, "seconds")
 
 
 def format_micros(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30.123456Z`."""
-    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _iso(micros, "microseconds")
+
+
+def _iso(micros: int, precision: str) -> str:
+    # Not strftime: its %Y writes the year 999 with three digits.
+    moment = (_EPOCH + timedelta(microseconds=micros)).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec=precision)}Z"
