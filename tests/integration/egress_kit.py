@@ -1,0 +1,137 @@
+"""What the egress tests share: a subscriber on a real broker, deliveries that keep a diary."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from egress.routing import Publication
+
+
+class Received:
+    """What a subscriber got, in order of arrival."""
+
+    def __init__(self) -> None:
+        self.messages: list[MQTTMessage] = []
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [bytes(message.payload) for message in self.messages]
+
+    async def wait(self, number: int, timeout_s: float = 20) -> None:
+        await until(lambda: len(self.messages) >= number, timeout_s)
+
+
+@contextmanager
+def subscriber(
+    host: str, port: int, topic: str, *, version: Literal["5", "3.1.1"] = "5"
+) -> Iterator[Received]:
+    """A paho subscriber with a thread of its own; it subscribes again after a reconnect."""
+    received = Received()
+    ready = threading.Event()
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"subscriber-{time.monotonic_ns()}",
+        protocol=MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311,
+    )
+    client.reconnect_delay_set(1, 1)
+
+    def subscribe(*_: object) -> None:
+        client.subscribe(topic, qos=1)
+
+    client.on_connect = subscribe
+    client.on_subscribe = lambda *_: ready.set()
+    client.on_message = lambda _c, _u, message: received.messages.append(message)
+    client.connect(host, port)
+    client.loop_start()
+    try:
+        assert ready.wait(10), "the subscriber got no SUBACK"
+        yield received
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+    """Wait for a condition, or fail."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - other threads and processes change it
+            await asyncio.sleep(0.01)
+
+
+class Wire:
+    """A TCP hop before a broker that can be cut, as networks are."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.up = True
+        self.deaf = False
+        """Swallow what the broker answers."""
+        self._target = (host, port)
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """The port to connect to."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        try:
+            yield int(server.sockets[0].getsockname()[1])
+        finally:
+            server.close()
+            self.cut()
+            await server.wait_closed()
+
+    def cut(self) -> None:
+        """Reset every connection, whatever is under way."""
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.up:
+            writer.transport.abort()
+            return
+        back_reader, back_writer = await asyncio.open_connection(*self._target)
+        ends = {writer, back_writer}
+        self._open |= ends
+        await asyncio.gather(
+            self._copy(reader, back_writer),
+            self._copy(back_reader, writer, answers=True),
+            return_exceptions=True,
+        )
+        self._open -= ends
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        try:
+            while chunk := await reader.read(4096):
+                if not (answers and self.deaf):
+                    writer.write(chunk)
+                    await writer.drain()
+        finally:
+            writer.transport.abort()
+
+
+class Note:
+    """A `Delivery` that remembers what became of it."""
+
+    def __init__(self, topic: str, payload: bytes, *, wanted: bool = True) -> None:
+        self.publication = Publication(topic, payload, (("eventId", "e1"), ("traceparent", "t1")))
+        self.wanted = wanted
+        self.acknowledgements = 0
+        self.reason: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.acknowledgements > 0 or self.reason is not None
+
+    def acknowledged(self) -> None:
+        self.acknowledgements += 1
+
+    def refused(self, reason: str) -> None:
+        assert self.reason is None, "refused twice"
+        self.reason = reason
