@@ -118,6 +118,7 @@ class Codec(Generic[T]):
 
         Raises:
             UnknownSchemaError: The writer's schema is neither built in nor in the registry.
+            RegistryError: The registry did not answer; the record may be good.
             CodecError: The bytes are not a record in either wire format.
         """
         writer, end = self._writer_of(value)

@@ -3,6 +3,7 @@
 ChargelogError
 ├── CodecError            a record's bytes are not what its topic promises
 │   └── UnknownSchemaError    written with a schema that this build does not know
+├── RegistryError         the schema registry does not answer, or refuses; try again
 ├── MalformedFrameError   a charge point or central system sent no OCPP-J message
 │   └── UnknownMessageTypeError   an array with an unknown message type
 ├── TimestampError        a text is no RFC 3339 / ISO 8601 date-time
@@ -20,6 +21,10 @@ class CodecError(ChargelogError):
 
 class UnknownSchemaError(CodecError):
     """The record names a writer schema that is neither built in nor in the registry."""
+
+
+class RegistryError(ChargelogError):
+    """The schema registry can't be reached or refuses; no record is at fault."""
 
 
 class MalformedFrameError(ChargelogError):
