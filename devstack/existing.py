@@ -1,14 +1,11 @@
 """Brokers that run already and are named by environment variables: nothing is started for them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from devstack.kafka import KafkaBroker
 from devstack.kafka_jars import Progress
 from devstack.mqtt import MqttBroker
-
-_DEFAULT_MQTT_PORT = "1883"
 
 
 class _SomeoneElses:
@@ -47,19 +44,21 @@ class ExistingMqtt(_SomeoneElses):
         self.port = self.v311_port = port
 
 
-def kafka(
-    environment: Mapping[str, str], directory: Path | None = None, progress: Progress | None = None
+def kafka_broker(
+    bootstrap_servers: str | None,
+    directory: Path | None = None,
+    *,
+    port: int | None = None,
+    progress: Progress | None = None,
 ) -> KafkaBroker | ExistingKafka:
-    """The existing Kafka where KAFKA_BOOTSTRAP_SERVERS is set, else a local one, not started."""
-    servers = environment.get("KAFKA_BOOTSTRAP_SERVERS")
-    return ExistingKafka(servers) if servers else KafkaBroker(directory, progress=progress)
+    """The Kafka that `bootstrap_servers` names, or else a local one, not started yet."""
+    if bootstrap_servers:
+        return ExistingKafka(bootstrap_servers)
+    return KafkaBroker(directory, port=port, progress=progress)
 
 
-def mqtt(
-    environment: Mapping[str, str], directory: Path | None = None
+def mqtt_broker(
+    host: str | None, port: int, directory: Path | None = None, *, local_port: int | None = None
 ) -> MqttBroker | ExistingMqtt:
-    """The existing MQTT broker where MQTT_HOST is set, else a local one, not started."""
-    host = environment.get("MQTT_HOST")
-    if not host:
-        return MqttBroker(directory)
-    return ExistingMqtt(host, int(environment.get("MQTT_PORT") or _DEFAULT_MQTT_PORT))
+    """The broker at `host` and `port`, or else, without a host, a local one, not started yet."""
+    return ExistingMqtt(host, port) if host else MqttBroker(directory, port=local_port)

@@ -64,21 +64,33 @@ def locked_jars(lock_file: Path = LOCK_FILE) -> list[Jar]:
     return jars
 
 
-def class_path(progress: Progress | None = None) -> list[Path]:
+def class_path(
+    progress: Progress | None = None,
+    *,
+    lock_file: Path = LOCK_FILE,
+    repositories: dict[str, str] | None = None,
+) -> list[Path]:
     """The jars' paths, fetched first where this user has not got them.
+
+    Args:
+        progress: Told about each jar that is fetched.
+        lock_file: Names the jars.
+        repositories: Maven repositories, name to URL; jgo's default where none are given.
 
     Raises:
         DownloadError: The network fails, or a jar is not the locked one.
     """
-    jars = locked_jars()
-    digest = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:12]
+    jars = locked_jars(lock_file)
+    digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()[:12]
     home = cache_directory() / f"kafka-{KAFKA_VERSION}-{digest}"
     if not home.exists():
-        _fetch(jars, home, progress or (lambda _done, _all: None))
+        _fetch(jars, home, repositories, progress or (lambda _done, _all: None))
     return [home / jar.file_name for jar in jars]
 
 
-def _fetch(jars: list[Jar], home: Path, progress: Progress) -> None:
+def _fetch(
+    jars: list[Jar], home: Path, repositories: dict[str, str] | None, progress: Progress
+) -> None:
     # Into a directory beside the final one, renamed at the end: an interrupted download leaves
     # nothing that looks complete, and two processes may fetch at the same time.
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +98,7 @@ def _fetch(jars: list[Jar], home: Path, progress: Progress) -> None:
         staging = Path(name)
         ready = staging / "jars"
         ready.mkdir()
-        maven = MavenContext(repo_cache=staging / "repository")
+        maven = MavenContext(repo_cache=staging / "repository", remote_repos=repositories)
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
             futures = [pool.submit(_fetch_one, maven, jar, ready) for jar in jars]
             try:
@@ -121,7 +133,7 @@ def _fetch_one(maven: MavenContext, jar: Jar, ready: Path) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != jar.sha256:
         raise DownloadError(
-            f"{jar.file_name} has SHA-256 {digest}, {LOCK_FILE.name} says {jar.sha256}: the "
+            f"{jar.file_name} has SHA-256 {digest}, the lock file says {jar.sha256}: the "
             "repository or a proxy serves another file"
         )
     shutil.move(path, ready / jar.file_name)

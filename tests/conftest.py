@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import existing
-from devstack.existing import ExistingKafka, ExistingMqtt
+from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
 
@@ -18,7 +17,7 @@ def kafka() -> Iterator[KafkaBroker | ExistingKafka]:
     """A real Kafka, or the one that KAFKA_BOOTSTRAP_SERVERS names. Never restart or pause it here:
     tests that do so start a `KafkaBroker` of their own.
     """
-    broker = existing.kafka(os.environ)
+    broker = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
     try:
         yield broker.start()
     finally:
@@ -28,7 +27,7 @@ def kafka() -> Iterator[KafkaBroker | ExistingKafka]:
 @pytest.fixture(scope="session")
 def mqtt() -> Iterator[MqttBroker | ExistingMqtt]:
     """A real broker, or the one that MQTT_HOST names: MQTT 5 on `port`, 3.1.1 on `v311_port`."""
-    broker = existing.mqtt(os.environ)
+    broker = mqtt_broker(os.environ.get("MQTT_HOST"), int(os.environ.get("MQTT_PORT", "1883")))
     try:
         yield broker.start()
     finally:
