@@ -1,0 +1,39 @@
+"""Errors of the ingress, below `schemas.errors.ChargelogError`.
+
+ChargelogError
+├── IdentityError             a charge point connected under a name that can't be one
+├── NotDurableError           Kafka did not confirm a record within the limit
+├── AnswerNotDurableError     an answer could not be confirmed, so it must not be sent
+├── UnanswerableError         a CALL's payload lacks what its answer needs
+└── AuthorizationFileError    the list of idTags can't be read
+"""
+
+from schemas.errors import ChargelogError
+
+
+class IdentityError(ChargelogError):
+    """The websocket path names no charge point (OCPP-J 1.6 §3.1.1).
+
+    Attributes:
+        status: HTTP status of the refusal: 404 where there is no name, 400 where it is wrong.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class NotDurableError(ChargelogError):
+    """Kafka has not confirmed a record. It may still arrive on the log later."""
+
+
+class AnswerNotDurableError(NotDurableError):
+    """The answer's own record was not confirmed: the connection has to be closed without it."""
+
+
+class UnanswerableError(ChargelogError):
+    """A field that the answer depends on is missing or unreadable; the charge point's fault."""
+
+
+class AuthorizationFileError(ChargelogError):
+    """The list of idTags is missing or has a wrong line; the operator's to correct."""

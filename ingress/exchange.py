@@ -1,0 +1,102 @@
+"""One frame after another: onto the log, its needs met, the answer onto the log, back.
+
+The order of these steps is the ingress's promise: a CALL is answered only after its frame is
+durable, and an answer is on the log before it is sent.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from ingress.errors import AnswerNotDurableError, NotDurableError
+from ingress.journal import Journal
+from ingress.metrics import UNAVAILABLE
+from ingress.session import Pending, Refusal, Session
+from ingress.transaction_ids import TransactionIds
+from ingress.version import Authorization
+
+log = structlog.get_logger(__name__)
+
+
+class Authorizer(Protocol):
+    """Decides on idTags."""
+
+    def authorize(self, id_tag: str, /) -> Authorization:
+        """What is known about the idTag."""
+
+    def reload(self, *, force: bool) -> None:
+        """Take up changes."""
+
+
+class Exchange:
+    """Meets what sessions ask for.
+
+    Args:
+        journal: The log of record.
+        transaction_ids: Gives 1.6's transactionIds.
+        authorizer: Decides on idTags.
+        clock_ns: Unix time in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        transaction_ids: TransactionIds,
+        authorizer: Authorizer,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._journal = journal
+        self._transaction_ids = transaction_ids
+        self._authorizer = authorizer
+        self._clock_ns = clock_ns
+
+    async def handle(self, session: Session, raw: bytes) -> bytes | None:
+        """The answer to send for one websocket message, or None.
+
+        Raises:
+            AnswerNotDurableError: The answer's record is not confirmed. It may arrive on the log
+                later, so neither it nor another answer may be sent: close the connection, which
+                to the charge point and to the log looks like an answer lost on its way.
+        """
+        received = session.receive(raw, self._clock_ns())
+        todo = received.todo
+        if todo is None:
+            await self._journal.append_patiently(received.frame)
+            return None
+        try:
+            await self._journal.append(received.frame)
+            authorization, transaction_id = await self._meet(todo)
+        except NotDurableError as error:
+            UNAVAILABLE.inc()
+            log.warning(
+                "answered with InternalError",
+                client_id=session.client_id,
+                message_id=received.frame.message_id,
+                action=received.frame.action,
+                error=str(error),
+            )
+            return session.unavailable(todo)
+        outgoing = session.answer(
+            todo,
+            self._clock_ns(),
+            authorization=authorization,
+            transaction_id=transaction_id,
+        )
+        try:
+            await self._journal.append(outgoing.frame)
+        except NotDurableError as error:
+            raise AnswerNotDurableError(str(error)) from error
+        return outgoing.frame.raw
+
+    async def _meet(self, todo: Pending | Refusal) -> tuple[Authorization | None, int | None]:
+        if isinstance(todo, Refusal):
+            return None, None
+        needs = todo.needs
+        transaction_id = (
+            None
+            if needs.transaction is None
+            else await self._transaction_ids.assign(needs.transaction)
+        )
+        authorization = None if needs.id_tag is None else self._authorizer.authorize(needs.id_tag)
+        return authorization, transaction_id

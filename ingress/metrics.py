@@ -1,0 +1,33 @@
+"""Prometheus metrics of the ingress."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+CONNECTIONS: Final = Gauge("ingress_connections", "Charge points connected now")
+REFUSED: Final = Counter(
+    "ingress_connections_refused", "Connections that were refused, by reason", ["reason"]
+)
+REPLACED: Final = Counter(
+    "ingress_connections_replaced", "Connections closed for a newer one of the same identity"
+)
+FRAMES: Final = Counter(
+    "ingress_frames", "Frames on the log, by direction and kind", ["direction", "kind"]
+)
+VIOLATIONS: Final = Counter(
+    "ingress_violations", "Inbound frames that break the protocol or a schema", ["kind"]
+)
+UNAVAILABLE: Final = Counter(
+    "ingress_unavailable_answers", "CALLs answered with InternalError because Kafka did not confirm"
+)
+THROTTLED: Final = Counter(
+    "ingress_throttled", "Times that a connection was read slower because it sent too fast"
+)
+APPEND_SECONDS: Final = Histogram(
+    "ingress_append_seconds",
+    "Time until Kafka confirmed a record",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+NOT_CONFIRMED: Final = Counter(
+    "ingress_records_not_confirmed", "Records not confirmed within the limit", ["topic"]
+)

@@ -1,0 +1,187 @@
+"""OCPP 1.6 with the security extension (OCPP 1.6 §4; security whitepaper edition 3 §4, §5)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ingress.errors import UnanswerableError
+from ingress.validation import Validator, load_schema
+from ingress.version import Action, ErrorCodes, Facts, Needs, Payload, Version
+from schemas.records import TransactionIdRequest
+from schemas.timestamps import format_micros
+
+PROTOCOL: Final = "ocpp1.6"
+_SCHEMAS: Final = "ocpp.v16.schemas"
+_INT64: Final = range(-(2**63), 2**63)
+
+CODES: Final = ErrorCodes(
+    # OCPP-J 1.6 §4.2.3; spelt as there, where later versions say FormatViolation.
+    malformed="FormationViolation",
+    # OCPP-J 1.6 §4.1.3: the receiver ignores message types that it does not know.
+    unknown_message_type=None,
+    unknown_action="NotImplemented",
+    wrong_direction="NotSupported",
+    incomplete="ProtocolError",
+    internal="InternalError",
+    # 1.6 has no answer to a message without a readable id; 2.x answers with the id "-1".
+    unreadable_id=None,
+)
+
+KEYWORD_CODES: Final[Mapping[str, str]] = {
+    "required": "ProtocolError",  # "payload is incomplete"
+    "type": "TypeConstraintViolation",
+    "additionalProperties": "FormationViolation",
+    "minItems": "OccurenceConstraintViolation",  # sic: 1.6 spells it with one r
+    "maxItems": "OccurenceConstraintViolation",
+    "enum": "PropertyConstraintViolation",
+    "format": "PropertyConstraintViolation",
+    "maxLength": "PropertyConstraintViolation",
+    "multipleOf": "PropertyConstraintViolation",
+    "minimum": "PropertyConstraintViolation",
+    "maximum": "PropertyConstraintViolation",
+}
+
+_CENTRAL_SYSTEM_ACTIONS: Final = (
+    "CancelReservation", "CertificateSigned", "ChangeAvailability", "ChangeConfiguration",
+    "ClearCache", "ClearChargingProfile", "DataTransfer", "DeleteCertificate",
+    "ExtendedTriggerMessage", "GetCompositeSchedule", "GetConfiguration", "GetDiagnostics",
+    "GetInstalledCertificateIds", "GetLocalListVersion", "GetLog", "InstallCertificate",
+    "RemoteStartTransaction", "RemoteStopTransaction", "ReserveNow", "Reset", "SendLocalList",
+    "SetChargingProfile", "SignedUpdateFirmware", "TriggerMessage", "UnlockConnector",
+    "UpdateFirmware",
+)  # fmt: skip
+
+
+def _empty(_: Facts) -> Payload:
+    return {}
+
+
+def _boot_notification(facts: Facts) -> Payload:
+    return {
+        "status": "Accepted",
+        "currentTime": _current_time(facts),
+        "interval": facts.heartbeat_interval_s,
+    }
+
+
+def _heartbeat(facts: Facts) -> Payload:
+    return {"currentTime": _current_time(facts)}
+
+
+def _data_transfer(_: Facts) -> Payload:
+    # OCPP 1.6 §4.3: the status for a vendor whose extension the recipient does not implement.
+    return {"status": "UnknownVendorId"}
+
+
+def _sign_certificate(_: Facts) -> Payload:
+    # There is no certificate authority behind this central system.
+    return {"status": "Rejected"}
+
+
+def _authorize(facts: Facts) -> Payload:
+    return {"idTagInfo": _id_tag_info(facts)}
+
+
+def _start_transaction(facts: Facts) -> Payload:
+    return {"transactionId": facts.transaction_id, "idTagInfo": _id_tag_info(facts)}
+
+
+def _stop_transaction(facts: Facts) -> Payload:
+    return {} if facts.authorization is None else {"idTagInfo": _id_tag_info(facts)}
+
+
+def _id_tag_info(facts: Facts) -> Payload:
+    if facts.authorization is None:
+        raise ValueError("the answer needs an authorization")
+    return {"status": facts.authorization.status}
+
+
+def _current_time(facts: Facts) -> str:
+    # Milliseconds, as in the specification's examples; some firmware reads no more digits.
+    return format_micros(facts.now_ns // 1000)[:-4] + "Z"
+
+
+def _authorize_needs(_: str, payload: Payload) -> Needs:
+    return Needs(id_tag=_text(payload, "idTag"))
+
+
+def _start_needs(client_id: str, payload: Payload) -> Needs:
+    id_tag = _text(payload, "idTag")
+    return Needs(
+        id_tag=id_tag,
+        transaction=TransactionIdRequest(
+            client_id=client_id,
+            connector_id=_integer(payload, "connectorId"),
+            id_tag=id_tag,
+            meter_start=_integer(payload, "meterStart"),
+            timestamp=_text(payload, "timestamp"),
+        ),
+    )
+
+
+def _stop_needs(_: str, payload: Payload) -> Needs:
+    # Optional here; one that is no text is as good as none: the answer goes without idTagInfo.
+    id_tag = payload.get("idTag")
+    return Needs(id_tag=id_tag if isinstance(id_tag, str) else None)
+
+
+def _text(payload: Payload, field: str) -> str:
+    value = payload.get(field)
+    if not isinstance(value, str):
+        raise UnanswerableError(f"{field} must be a text, got {value!r:.40}")
+    return value
+
+
+def _integer(payload: Payload, field: str) -> int:
+    """The field as an integer; also `1.0` and `"1"`, which some firmware sends (lenient mode)."""
+    value: Any = payload.get(field)
+    try:
+        number = int(value) if isinstance(value, str) or type(value) in {int, float} else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None or number not in _INT64 or (isinstance(value, float) and value != number):
+        raise UnanswerableError(f"{field} must be an integer, got {value!r:.40}")
+    return number
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Facts], Payload]]] = {
+    "Authorize": _authorize,
+    "BootNotification": _boot_notification,
+    "DataTransfer": _data_transfer,
+    "DiagnosticsStatusNotification": _empty,
+    "FirmwareStatusNotification": _empty,
+    "Heartbeat": _heartbeat,
+    "LogStatusNotification": _empty,
+    "MeterValues": _empty,
+    "SecurityEventNotification": _empty,
+    "SignCertificate": _sign_certificate,
+    "SignedFirmwareStatusNotification": _empty,
+    "StartTransaction": _start_transaction,
+    "StatusNotification": _empty,
+    "StopTransaction": _stop_transaction,
+}
+
+_NEEDS: Final[Mapping[str, Callable[[str, Payload], Needs]]] = {
+    "Authorize": _authorize_needs,
+    "StartTransaction": _start_needs,
+    "StopTransaction": _stop_needs,
+}
+
+
+def _validator(name: str) -> Validator:
+    return Validator(load_schema(_SCHEMAS, name), KEYWORD_CODES, CODES.malformed)
+
+
+OCPP16: Final = Version(
+    protocol=PROTOCOL,
+    codes=CODES,
+    from_charge_point={
+        name: Action(
+            request=_validator(name),
+            response=_validator(f"{name}Response"),
+            answer=answer,
+            needs=_NEEDS.get(name),
+        )
+        for name, answer in _ANSWERS.items()
+    },
+    from_central_system={name: _validator(f"{name}Response") for name in _CENTRAL_SYSTEM_ACTIONS},
+)

@@ -1,0 +1,228 @@
+"""The websocket server: handshake, one task per charge point, drain."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from ingress import identity, versions
+from ingress.connections import Connections
+from ingress.errors import AnswerNotDurableError, IdentityError
+from ingress.exchange import Exchange
+from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
+from ingress.pace import Pace
+from ingress.session import Session
+from ingress.settings import IngressSettings
+
+log = structlog.get_logger(__name__)
+
+_PROTOCOL_HEADER: Final = "Sec-WebSocket-Protocol"
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+class ChargePointConnection:
+    """One connection of a charge point; `busy` is held while one of its frames is handled."""
+
+    def __init__(self, websocket: ServerConnection, session: Session, pace: Pace) -> None:
+        self.websocket = websocket
+        self.session = session
+        self.pace = pace
+        self.busy = asyncio.Lock()
+
+
+class IngressServer:
+    """Accepts charge points and hands their frames to `exchange`."""
+
+    def __init__(self, settings: IngressSettings, exchange: Exchange) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._connections: Connections[ChargePointConnection] = Connections()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._server: Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on (of use where the setting is 0)."""
+        if self._server is None:
+            raise RuntimeError("the server is not started")
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no charge point should be sent here; None: they may."""
+        return "shutting down" if self._draining else None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The address is taken or not this machine's.
+        """
+        settings = self._settings
+        self._server = await serve(
+            self._serve,
+            settings.ingress_host,
+            settings.ingress_port,
+            process_request=self._admit,
+            select_subprotocol=_select_subprotocol,
+            compression="deflate" if settings.ingress_compression else None,
+            open_timeout=settings.ingress_open_timeout_s,
+            ping_interval=settings.ingress_ping_interval_s,
+            ping_timeout=settings.ingress_ping_timeout_s,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            max_size=settings.ingress_max_frame_bytes,
+            server_header="chargelog",
+        )
+
+    async def drain(self) -> None:
+        """Stop accepting, finish the frames in flight, close every connection with 1001.
+
+        Frames that have arrived but were not begun stay unanswered; their charge points send them
+        again elsewhere or later.
+        """
+        if self._server is None:
+            return
+        self._draining = True
+        self._server.close(close_connections=False)
+        closing = [asyncio.create_task(_finish(c)) for c in self._connections.all()]
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=self._settings.ingress_drain_timeout_s)
+            for task in late:
+                task.cancel()
+            if late:
+                log.error("connections closed with a frame in flight", connections=len(late))
+        for connection in self._server.all_connections.copy():
+            connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._server.wait_closed()
+        for task in list(self._server.handler_tasks):
+            task.cancel()
+
+    def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
+        """Refuse by HTTP what can't become a session (OCPP-J 1.6 §3.2: 404 for an identity)."""
+        try:
+            identity.from_path(request.path)
+        except IdentityError as error:
+            return _refuse(websocket, "identity", error.status, str(error))
+        if len(self._connections) >= self._settings.ingress_max_connections:
+            text = f"all {self._settings.ingress_max_connections} connections are taken"
+            return _refuse(websocket, "connections", 503, text)
+        return None
+
+    async def _serve(self, websocket: ServerConnection) -> None:
+        request = websocket.request
+        if request is None:
+            raise RuntimeError("the handshake left no request")
+        client_id = identity.from_path(request.path)
+        offered = request.headers.get_all(_PROTOCOL_HEADER)
+        protocol = websocket.subprotocol
+        if protocol is None and not offered and self._settings.ingress_default_protocol != "none":
+            # The handshake's answer names no subprotocol either, as RFC 6455 §4.2.2 wants it.
+            protocol = Subprotocol(self._settings.ingress_default_protocol)
+        if protocol is None:
+            # OCPP-J 1.6 §3.2: complete the handshake without a subprotocol, then close.
+            REFUSED.labels("subprotocol").inc()
+            log.warning("no common subprotocol", client_id=client_id, offered=offered)
+            await websocket.close(
+                CloseCode.PROTOCOL_ERROR,
+                f"no common subprotocol; use {', '.join(versions.VERSIONS)}",
+            )
+            return
+        connection = self._open(websocket, client_id, protocol)
+        try:
+            await self._read(connection)
+        finally:
+            self._connections.release(client_id, connection)
+            CONNECTIONS.set(len(self._connections))
+            log.info(
+                "charge point disconnected",
+                client_id=client_id,
+                connection_id=connection.session.connection_id,
+                close_code=websocket.close_code,
+                close_reason=websocket.close_reason,
+            )
+
+    def _open(
+        self, websocket: ServerConnection, client_id: str, protocol: str
+    ) -> ChargePointConnection:
+        session = Session(
+            client_id=client_id,
+            connection_id=str(uuid.uuid4()),
+            version=versions.VERSIONS[protocol],
+            mode=self._settings.ingress_validation,
+            heartbeat_interval_s=self._settings.heartbeat_interval_s,
+        )
+        pace = Pace(self._settings.ingress_max_frames_per_s, asyncio.get_running_loop().time())
+        connection = ChargePointConnection(websocket, session, pace)
+        replaced = self._connections.claim(client_id, connection)
+        CONNECTIONS.set(len(self._connections))
+        log.info(
+            "charge point connected",
+            client_id=client_id,
+            connection_id=session.connection_id,
+            protocol=protocol,
+            remote=websocket.remote_address,
+        )
+        if replaced is not None:
+            REPLACED.inc()
+            # Not awaited: a dead socket answers the closing handshake only by its time limit.
+            task = asyncio.create_task(
+                replaced.websocket.close(
+                    CloseCode.POLICY_VIOLATION, "replaced by a newer connection of this identity"
+                )
+            )
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        return connection
+
+    async def _read(self, connection: ChargePointConnection) -> None:
+        """Handle frames one after another until the connection ends."""
+        websocket = connection.websocket
+        try:
+            while True:
+                raw = await websocket.recv(decode=False)
+                delay = connection.pace.delay(asyncio.get_running_loop().time())
+                if delay > 0:
+                    THROTTLED.inc()
+                    await asyncio.sleep(delay)
+                async with connection.busy:
+                    if self._draining:
+                        return
+                    answer = await self._exchange.handle(connection.session, raw)
+                    if answer is not None:
+                        await websocket.send(answer, text=True)
+        except ConnectionClosed:
+            return
+        except AnswerNotDurableError as error:
+            log.warning(
+                "connection closed without an answer",
+                client_id=connection.session.client_id,
+                error=str(error),
+            )
+            await websocket.close(CloseCode.INTERNAL_ERROR, "the answer can't be stored; reconnect")
+
+
+async def _finish(connection: ChargePointConnection) -> None:
+    async with connection.busy:
+        await connection.websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
+
+
+def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    chosen = versions.choose(offered)
+    return None if chosen is None else Subprotocol(chosen)
+
+
+def _refuse(websocket: ServerConnection, reason: str, status: int, text: str) -> Response:
+    REFUSED.labels(reason).inc()
+    log.warning("connection refused", remote=websocket.remote_address, status=status, reason=text)
+    return websocket.respond(status, f"{text}\n")

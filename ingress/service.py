@@ -1,0 +1,134 @@
+"""The whole ingress, put together and run until it is told to stop."""
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from ingress.authorization import AcceptAll, ListFile
+from ingress.durable import DurableProducer
+from ingress.exchange import Authorizer, Exchange
+from ingress.journal import Journal
+from ingress.server import IngressServer
+from ingress.settings import IngressSettings
+from ingress.transaction_ids import TransactionIds
+from runtime.kafka import wait_for_kafka
+from runtime.ops import OpsServer
+from schemas.codec import frame_codec, transaction_id_codec
+from schemas.registry import registry_for
+from schemas.topic_admin import ensure_topics
+from schemas.topics import TopicNames
+
+log = structlog.get_logger(__name__)
+
+_RELOAD_S: Final = 1.0
+
+
+class Ingress:
+    """The running ingress. Use as `async with Ingress(settings) as ingress`.
+
+    Leaving the block drains: no new connections, frames in flight finished, records flushed.
+    """
+
+    def __init__(self, settings: IngressSettings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._producer: DurableProducer | None = None
+        self._transaction_ids: TransactionIds | None = None
+        self._server: IngressServer | None = None
+        # Read first of all: a wrong list should not wait for Kafka to be found.
+        self.authorizer: Authorizer = (
+            AcceptAll()
+            if settings.ingress_authorization_file is None
+            else ListFile(settings.ingress_authorization_file)
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that charge points connect to."""
+        if self._server is None:
+            raise RuntimeError("the ingress is not started")
+        return self._server.port
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why charge points would not be served now; None: they would."""
+        parts = (self._producer, self._transaction_ids, self._server)
+        if None in parts:
+            return "starting: waiting for Kafka"
+        return next((part.not_ready for part in parts if part and part.not_ready), None)
+
+    async def __aenter__(self) -> "Ingress":
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        ops = OpsServer(
+            settings.ingress_ops_host, settings.ingress_ops_port, lambda: self.not_ready
+        )
+        await ops.start()
+        self._stack.push_async_callback(ops.stop)
+        await wait_for_kafka(settings.kafka_bootstrap_servers)
+        names = TopicNames(settings.topic_prefix)
+        await asyncio.to_thread(
+            ensure_topics, settings.kafka_bootstrap_servers, names, settings.partitions
+        )
+        registry = registry_for(settings.schema_registry_url)
+        producer = DurableProducer(settings.kafka_bootstrap_servers, settings.kafka_timeout_s)
+        await producer.start()
+        self._stack.push_async_callback(producer.stop)
+        transaction_ids = TransactionIds(
+            producer,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            topic=names.transaction_ids,
+            codec=transaction_id_codec(registry, names.transaction_ids),
+            timeout_s=settings.kafka_timeout_s,
+        )
+        self._stack.push_async_callback(transaction_ids.stop)
+        await transaction_ids.start()
+        journal = Journal(producer, names.frames, frame_codec(registry, names.frames))
+        server = IngressServer(
+            settings, Exchange(journal, transaction_ids, self.authorizer, time.time_ns)
+        )
+        await server.start()
+        self._stack.push_async_callback(server.drain)
+        self._producer, self._transaction_ids, self._server = producer, transaction_ids, server
+
+
+async def run(settings: IngressSettings) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the authorization list again."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ingress = Ingress(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: ingress.authorizer.reload(force=True))
+    starting = asyncio.create_task(ingress.__aenter__())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return
+    await starting
+    log.info("listening", host=settings.ingress_host, port=ingress.port)
+    try:
+        while not stop.is_set():
+            ingress.authorizer.reload(force=False)
+            await asyncio.wait({stopping}, timeout=_RELOAD_S)
+    finally:
+        stopping.cancel()
+        log.info("shutting down")
+        await ingress.__aexit__()
+        log.info("stopped")

@@ -1,0 +1,246 @@
+"""One connection's OCPP-J session without I/O: bytes in; frames for the log and answers out.
+
+Two rules hold it together:
+1. Whatever came in becomes exactly one inbound frame, valid or not; whatever is to go out is an
+   outbound frame first.
+2. Times strictly increase within a connection, over both directions, so that the log's order can
+   be told from the frames alone.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+import orjson
+
+from ingress.errors import UnanswerableError
+from ingress.validation import Violation, shorten
+from ingress.version import Action, Authorization, Facts, Needs, Version
+from schemas import ocppj
+from schemas.errors import MalformedFrameError, UnknownMessageTypeError
+from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
+from schemas.ocppj import Call, CallError, CallResult, Message
+
+Mode: TypeAlias = Literal["strict", "lenient"]
+
+_CALL = 2
+_MAX_DESCRIPTION = 255
+"""OCPP-J 1.6 §4.2.3: errorDescription; later versions limit it to 255 characters."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A CALL that is answered normally once its `needs` are met."""
+
+    call: Call
+    row: Action
+    needs: Needs
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A CALL that is answered with a CALLERROR, which is ready."""
+
+    error: CallError
+    action: str | None
+
+
+Todo: TypeAlias = Pending | Refusal | None
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What came in, and what is to be done about it; None: nothing."""
+
+    frame: OcppFrame
+    todo: Todo
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """What goes out: `frame` on the log first, then `frame.raw` on the wire."""
+
+    frame: OcppFrame
+
+
+class Session:
+    """The state of one connection: the last time given out, and the central system's open CALLs.
+
+    Args:
+        client_id: The charge point's identity.
+        connection_id: Identifies the connection.
+        version: The table row of the negotiated version.
+        mode: strict: a payload that breaks its schema gets a CALLERROR. lenient: it is flagged on
+            the log, and answered normally where the answer can be built.
+        heartbeat_interval_s: Given to the charge point on BootNotification.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        connection_id: str,
+        version: Version,
+        mode: Mode,
+        heartbeat_interval_s: int,
+    ) -> None:
+        self.client_id = client_id
+        self.connection_id = connection_id
+        self._version = version
+        self._mode = mode
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._last_ns = 0
+        self._open_calls: dict[str, str] = {}
+
+    def receive(self, raw: bytes, now_ns: int) -> Received:
+        """Take one websocket message. Never raises, whatever the bytes are.
+
+        Args:
+            raw: The message as it was on the wire.
+            now_ns: Unix time in nanoseconds.
+        """
+        try:
+            message = ocppj.parse(raw, self._version.protocol)
+        except MalformedFrameError as error:
+            return self._malformed(raw, error, now_ns)
+        if isinstance(message, Call):
+            return self._call(raw, message, now_ns)
+        return self._result(raw, message, now_ns)
+
+    def answer(
+        self,
+        todo: Pending | Refusal,
+        now_ns: int,
+        *,
+        authorization: Authorization | None = None,
+        transaction_id: int | None = None,
+    ) -> Outgoing:
+        """The answer to a CALL whose needs have been met."""
+        if isinstance(todo, Refusal):
+            return self._send(todo.error, todo.action, now_ns)
+        stamped = self._stamp(now_ns)
+        facts = Facts(
+            now_ns=stamped,
+            heartbeat_interval_s=self._heartbeat_interval_s,
+            authorization=authorization,
+            transaction_id=transaction_id,
+        )
+        result = CallResult(todo.call.message_id, todo.row.answer(facts))
+        return Outgoing(
+            self._frame(OUTBOUND, ocppj.dump(result), stamped, result, todo.call.action)
+        )
+
+    def unavailable(self, todo: Pending | Refusal) -> bytes:
+        """The CALLERROR for a CALL that can't be put on the log now. It is on no log itself."""
+        message_id = todo.call.message_id if isinstance(todo, Pending) else todo.error.message_id
+        return ocppj.dump(
+            CallError(
+                message_id,
+                self._version.codes.internal,
+                "the central system can't store the message now; send it again later",
+                {},
+            )
+        )
+
+    def call(self, call: Call, now_ns: int) -> Outgoing:
+        """A CALL of the central system's own; its result will be told by the message id."""
+        self._open_calls[call.message_id] = call.action
+        return self._send(call, call.action, now_ns)
+
+    def _malformed(self, raw: bytes, error: MalformedFrameError, now_ns: int) -> Received:
+        codes = self._version.codes
+        unknown_type = isinstance(error, UnknownMessageTypeError)
+        code = codes.unknown_message_type if unknown_type else codes.malformed
+        text = shorten(str(error), _MAX_DESCRIPTION)
+        frame = OcppFrame(
+            client_id=self.client_id,
+            received_at_ns=self._stamp(now_ns),
+            direction=INBOUND,
+            protocol=self._version.protocol,
+            kind="INVALID",
+            message_id=error.message_id,
+            raw=raw,
+            violation=text if code is None else str(Violation(code, text)),
+            connection_id=self.connection_id,
+        )
+        message_id = error.message_id or codes.unreadable_id
+        # A broken answer must not be answered: two peers could go on doing that for ever.
+        answerable = unknown_type or _is_call_or_unreadable(raw)
+        if code is None or message_id is None or not answerable:
+            return Received(frame, None)
+        return Received(frame, Refusal(CallError(message_id, code, text, {}), None))
+
+    def _call(self, raw: bytes, call: Call, now_ns: int) -> Received:
+        codes = self._version.codes
+        row = self._version.from_charge_point.get(call.action)
+        if row is None:
+            known = call.action in self._version.from_central_system
+            violation = Violation(
+                codes.wrong_direction if known else codes.unknown_action,
+                f"{call.action!r:.64} is sent by the central system only"
+                if known
+                else f"{self._version.protocol} has no action {call.action!r:.64}",
+            )
+            return self._refuse(raw, call, violation, now_ns)
+        found = row.request.check(call.payload)
+        if found is not None and self._mode == "strict":
+            return self._refuse(raw, call, found, now_ns)
+        try:
+            needs = Needs() if row.needs is None else row.needs(self.client_id, call.payload)
+        except UnanswerableError as error:
+            violation = found or Violation(codes.incomplete, str(error))
+            return self._refuse(raw, call, violation, now_ns)
+        frame = self._frame(INBOUND, raw, self._stamp(now_ns), call, call.action, found)
+        return Received(frame, Pending(call, row, needs))
+
+    def _result(self, raw: bytes, message: Message, now_ns: int) -> Received:
+        action = self._open_calls.pop(message.message_id, None)
+        violation = None
+        if action is None:
+            violation = Violation(self._version.codes.malformed, "answers no open CALL")
+        elif isinstance(message, CallResult) and action in self._version.from_central_system:
+            violation = self._version.from_central_system[action].check(message.payload)
+        return Received(
+            self._frame(INBOUND, raw, self._stamp(now_ns), message, action, violation), None
+        )
+
+    def _refuse(self, raw: bytes, call: Call, violation: Violation, now_ns: int) -> Received:
+        frame = self._frame(INBOUND, raw, self._stamp(now_ns), call, call.action, violation)
+        description = shorten(violation.text, _MAX_DESCRIPTION)
+        error = CallError(call.message_id, violation.code, description, {})
+        return Received(frame, Refusal(error, call.action))
+
+    def _send(self, message: Message, action: str | None, now_ns: int) -> Outgoing:
+        return Outgoing(
+            self._frame(OUTBOUND, ocppj.dump(message), self._stamp(now_ns), message, action)
+        )
+
+    def _frame(  # noqa: PLR0913, PLR0917 - private; one argument for each part of the frame
+        self,
+        direction: Direction,
+        raw: bytes,
+        stamped_ns: int,
+        message: Message,
+        action: str | None,
+        violation: Violation | None = None,
+    ) -> OcppFrame:
+        return OcppFrame(
+            client_id=self.client_id,
+            received_at_ns=stamped_ns,
+            direction=direction,
+            protocol=self._version.protocol,
+            kind=ocppj.KIND_OF[type(message)],
+            message_id=message.message_id,
+            action=action,
+            raw=raw,
+            violation=None if violation is None else str(violation),
+            connection_id=self.connection_id,
+        )
+
+    def _stamp(self, now_ns: int) -> int:
+        # The system clock may stand still between two frames, or be set back.
+        self._last_ns = max(now_ns, self._last_ns + 1)
+        return self._last_ns
+
+
+def _is_call_or_unreadable(raw: bytes) -> bool:
+    try:
+        array = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return True
+    return not isinstance(array, list) or not array or array[0] == _CALL

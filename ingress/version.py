@@ -1,0 +1,103 @@
+"""What one OCPP version is to the session: a table row (`ingress.versions` lists the rows)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ingress.validation import Validator
+from schemas.records import TransactionIdRequest
+
+Payload: TypeAlias = dict[str, Any]
+
+
+class Authorization(msgspec.Struct, frozen=True):
+    """What is known about an idTag.
+
+    Attributes:
+        status: In OCPP 1.6's words: Accepted, Blocked, Expired, Invalid or ConcurrentTx.
+    """
+
+    status: str
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What an answer needs from outside; both None: nothing.
+
+    Attributes:
+        id_tag: The idTag to authorize.
+        transaction: The request for a transactionId.
+    """
+
+    id_tag: str | None = None
+    transaction: TransactionIdRequest | None = None
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the needs were met with, beside what every answer may use.
+
+    Attributes:
+        now_ns: Unix time in nanoseconds.
+        heartbeat_interval_s: For BootNotification.
+        authorization: Set where an idTag was to be authorized.
+        transaction_id: Set where one was asked for.
+    """
+
+    now_ns: int
+    heartbeat_interval_s: int
+    authorization: Authorization | None = None
+    transaction_id: int | None = None
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One action that a charge point may send.
+
+    Attributes:
+        request: Schema of the CALL's payload.
+        response: Schema of the CALLRESULT's payload.
+        answer: Facts → the CALLRESULT's payload.
+        needs: (client_id, payload) → needs; raises UnanswerableError. None: needs nothing.
+    """
+
+    request: Validator
+    response: Validator
+    answer: Callable[[Facts], Payload]
+    needs: Callable[[str, Payload], Needs] | None = None
+
+
+class ErrorCodes(msgspec.Struct, frozen=True):
+    """CALLERROR codes by cause; None: the version says that such a frame is not answered.
+
+    Attributes:
+        malformed: A CALL whose array has the wrong form.
+        unknown_message_type: A message type number that the version doesn't have.
+        unknown_action: An action that the version doesn't have.
+        wrong_direction: An action that only the central system may send.
+        incomplete: A payload without something that the answer depends on.
+        internal: The central system can't do its part now.
+        unreadable_id: The message id of an answer to a frame whose own can't be read.
+    """
+
+    malformed: str
+    unknown_message_type: str | None
+    unknown_action: str
+    wrong_direction: str
+    incomplete: str
+    internal: str
+    unreadable_id: str | None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One OCPP version.
+
+    Attributes:
+        protocol: The websocket subprotocol.
+        codes: Its error codes.
+        from_charge_point: Action → what to do with it.
+        from_central_system: Action → schema of the charge point's CALLRESULT.
+    """
+
+    protocol: str
+    codes: ErrorCodes
+    from_charge_point: Mapping[str, Action]
+    from_central_system: Mapping[str, Validator]
