@@ -26,7 +26,6 @@ _BATCH: Final = 500
 _POLL_MS: Final = 500
 _COMMIT_INTERVAL_S: Final = 1.0
 _STALL_S: Final = 1.0
-_REVOKE_DRAIN_S: Final = 5.0
 _STOP_DRAIN_S: Final = 10.0
 
 Route = Callable[[bytes, str | None], Publication]
@@ -36,13 +35,17 @@ Route = Callable[[bytes, str | None], Publication]
 class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
     """One member of the consumer group."""
 
-    def __init__(self, settings: EgressSettings, publisher: Publisher) -> None:
+    def __init__(
+        self, settings: EgressSettings, publisher: Publisher, *, revoke_drain_s: float = 5.0
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
             settings: Kafka's address, topic names and which streams are on.
             publisher: Running, or about to be.
+            revoke_drain_s: How long a rebalance waits for acknowledgements, in seconds.
         """
+        self._revoke_drain_s = revoke_drain_s
         servers = settings.kafka_bootstrap_servers
         topics = settings.topics
         registry = registry_for(settings.schema_registry_url)
@@ -109,7 +112,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Deliver what is under way as far as time allows, commit that, forget the rest."""
         leaving = {tp: self._partitions.pop(tp) for tp in revoked if tp in self._partitions}
-        await self._settle(leaving.values(), _REVOKE_DRAIN_S)
+        await self._settle(leaving.values(), self._revoke_drain_s)
         for partition in leaving.values():
             # From here on acknowledgements are late: the next owner begins at what is committed.
             partition.revoked = True

@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from devstack.mqtt import Mosquitto
 from egress.routing import Publication
 
 
@@ -135,3 +137,19 @@ class Note:
     def refused(self, reason: str) -> None:
         assert self.reason is None, "refused twice"
         self.reason = reason
+
+
+class GuardedMosquitto(Mosquitto):
+    """A mosquitto that takes and gives only one topic filter."""
+
+    def __init__(self, allowed: str, directory: Path) -> None:
+        super().__init__(directory)
+        self._allowed = allowed
+
+    def prepare(self) -> None:
+        """Write the configuration with an access list."""
+        super().prepare()
+        access = self.directory / "acl"
+        access.write_text(f"topic readwrite {self._allowed}\n", encoding="utf-8")
+        with self._config.open("a", encoding="utf-8") as config:
+            config.write(f"acl_file {access}\n")

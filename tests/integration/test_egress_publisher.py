@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from egress_kit import Note, Wire, subscriber, until
+from egress_kit import GuardedMosquitto, Note, Wire, subscriber, until
 
 from devstack.existing import ExistingMqtt
 from devstack.mqtt import Mosquitto, MqttBroker
@@ -200,14 +200,10 @@ async def test_qos_is_the_one_asked_for(mosquitto: Mosquitto, topic: str, qos: i
 async def test_unauthorized_topic_is_refused_and_the_rest_arrives(
     tmp_path: Path, topic: str
 ) -> None:
-    class Guarded(Mosquitto):
-        def prepare(self) -> None:
-            super().prepare()
-            (self.directory / "acl").write_text("topic readwrite t/#\n", encoding="utf-8")
-            with self._config.open("a", encoding="utf-8") as config:
-                config.write(f"acl_file {self.directory}/acl\n")
-
-    with Guarded(tmp_path) as broker, subscriber(broker.host, broker.port, "t/#") as received:
+    with (
+        GuardedMosquitto("t/#", tmp_path) as broker,
+        subscriber(broker.host, broker.port, "t/#") as received,
+    ):
         async with running(options(broker.port)) as publisher:
             notes = [Note("forbidden", b"0"), *(Note(topic, b"%d" % n) for n in range(200))]
             for note in notes:
