@@ -1,0 +1,47 @@
+# Everything a developer or a newcomer runs. Needs Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Debian puts mosquitto into /usr/sbin, which is not on every user's PATH.
+export PATH := $(PATH):/usr/sbin
+
+# Tests that need a program which a fresh machine may lack; CI installs both and runs all.
+MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto),,mosquitto)
+MARKERS := $(foreach m,$(MISSING),and not $(m))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint format clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (once; takes a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=<path of one>")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the whole story on a local stack: charge points in, MQTT messages out
+	@$(BIN)/python -m devstack demo
+
+run: $(STAMP) ## local stack and services stay up; Ctrl-C ends them
+	@$(BIN)/python -m devstack run
+
+test: $(STAMP) ## every test, on real brokers
+	@for program in $(MISSING); do echo "note: the tests marked '$$program' are left out: $$program is not installed here (CI runs them)"; done
+	@$(BIN)/python -m pytest $(if $(strip $(MARKERS)),-m "$(patsubst and %,%,$(strip $(MARKERS)))")
+
+lint: $(STAMP) ## ruff, mypy, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+clean: ## remove what the targets made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
