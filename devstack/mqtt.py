@@ -119,7 +119,8 @@ class Mosquitto(LocalProcess):
             "allow_anonymous true",
             "persistence true",
             f"persistence_location {self.directory}/",
-            # Saved after every change, so that a SIGKILL loses no acknowledged message.
+            # Saved within a second of every change: what was acknowledged before that survives a
+            # SIGKILL too.
             "autosave_on_changes true",
             "autosave_interval 1",
             # The default of 1000 would drop what a subscriber missed while it was away.
