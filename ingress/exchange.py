@@ -4,6 +4,7 @@ The order of these steps is the ingress's promise: a CALL is answered only after
 durable, and an answer is on the log before it is sent.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from ingress.metrics import UNAVAILABLE
 from ingress.session import Pending, Refusal, Session
 from ingress.transaction_ids import TransactionIds
 from ingress.version import Authorization
+from schemas.frames import OcppFrame
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +64,7 @@ class Exchange:
         received = session.receive(raw, self._clock_ns())
         todo = received.todo
         if todo is None:
-            await self._journal.append_patiently(received.frame)
+            await self._keep(received.frame)
             return None
         try:
             await self._journal.append(received.frame)
@@ -88,6 +90,17 @@ class Exchange:
         except NotDurableError as error:
             raise AnswerNotDurableError(str(error)) from error
         return outgoing.frame.raw
+
+    async def _keep(self, frame: OcppFrame) -> None:
+        try:
+            await self._journal.append_patiently(frame)
+        except asyncio.CancelledError:
+            log.error(  # noqa: TRY400 - the shutdown's limit ended it; a traceback says no more
+                "a frame that gets no answer is not on the log",
+                client_id=frame.client_id,
+                raw=frame.raw,
+            )
+            raise
 
     async def _meet(self, todo: Pending | Refusal) -> tuple[Authorization | None, int | None]:
         if isinstance(todo, Refusal):

@@ -1,5 +1,6 @@
 """OCPP 1.6 with the security extension (OCPP 1.6 §4; security whitepaper edition 3 §4, §5)."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from schemas.timestamps import format_micros
 
 PROTOCOL: Final = "ocpp1.6"
 _SCHEMAS: Final = "ocpp.v16.schemas"
+_INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _INT64: Final = range(-(2**63), 2**63)
 
 CODES: Final = ErrorCodes(
@@ -134,11 +136,14 @@ def _text(payload: Payload, field: str) -> str:
 def _integer(payload: Payload, field: str) -> int:
     """The field as an integer; also `1.0` and `"1"`, which some firmware sends (lenient mode)."""
     value: Any = payload.get(field)
-    try:
-        number = int(value) if isinstance(value, str) or type(value) in {int, float} else None
-    except (ValueError, OverflowError):
-        number = None
-    if number is None or number not in _INT64 or (isinstance(value, float) and value != number):
+    number: int | None = None
+    if type(value) is int:  # bool is an int in Python
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    elif isinstance(value, str) and _INTEGER.fullmatch(value):
+        number = int(value)
+    if number is None or number not in _INT64:
         raise UnanswerableError(f"{field} must be an integer, got {value!r:.40}")
     return number
 

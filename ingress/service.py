@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, Self
 
 import structlog
 
@@ -61,7 +61,7 @@ class Ingress:
             return "starting: waiting for Kafka"
         return next((part.not_ready for part in parts if part and part.not_ready), None)
 
-    async def __aenter__(self) -> "Ingress":
+    async def __aenter__(self) -> Self:
         try:
             await self._start()
         except BaseException:

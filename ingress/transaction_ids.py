@@ -134,7 +134,7 @@ class TransactionIds:
         key = bytes.fromhex(request.fingerprint())
         # The first record of a fingerprint never changes, so what is known needs no new record.
         known = self._offsets.transaction_id(key)
-        if known is not None and self.not_ready is None:
+        if known is not None:
             return known
         offset = await self._producer.append(
             self._partition.topic, request.fingerprint().encode(), self._codec.encode(request), []
