@@ -14,11 +14,11 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgspec
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from egress.errors import MqttConnectionError
+from egress.properties import publish_properties
 from egress.routing import Publication
 
 _KEEPALIVE_S: Final = 30
@@ -27,8 +27,8 @@ _CLOSE_TIMEOUT_S: Final = 2.0
 _MISC_INTERVAL_S: Final = 1.0
 _RECEIVE_MAXIMUM: Final = 65_535
 """MQTT 5 §3.2.2.3.3: what holds when the broker names none."""
-_HEADER_BYTES: Final = 16
-"""Room for a PUBLISH packet's fixed header, topic length, packet id and property length."""
+_HEADER_BYTES: Final = 40
+"""Room for the rest of a PUBLISH packet: headers, lengths, packet id, content type."""
 _PROTOCOLS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 OnAcknowledged = Callable[[int, ReasonCode], None]
@@ -130,7 +130,7 @@ class MqttConnection:
             return True
         properties = sum(len(n.encode()) + len(v.encode()) + 5 for n, v in publication.properties)
         size = len(publication.payload) + len(publication.topic.encode()) + properties
-        return size + _HEADER_BYTES + len(_CONTENT_TYPE) <= self.maximum_packet_size
+        return size + _HEADER_BYTES <= self.maximum_packet_size
 
     def publish(self, publication: Publication) -> int | None:
         """Hand a publication to the socket; its id, or None when the connection is gone.
@@ -143,7 +143,7 @@ class MqttConnection:
             publication.payload,
             qos=self._options.qos,
             retain=self._options.retain,
-            properties=_properties(publication) if self._mqtt5 else None,
+            properties=publish_properties(publication.properties) if self._mqtt5 else None,
         )
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
@@ -219,14 +219,3 @@ class MqttConnection:
             silent = reason.getName() == "Keep alive timeout"
             by_broker = flags.is_disconnect_packet_from_server or not silent
             self._lost.set_result(Loss(reason, by_broker))
-
-
-_CONTENT_TYPE: Final = "application/json"
-
-
-def _properties(publication: Publication) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho's
-    properties.PayloadFormatIndicator = 1
-    properties.ContentType = _CONTENT_TYPE
-    properties.UserProperty = list(publication.properties)
-    return properties

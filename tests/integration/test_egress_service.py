@@ -38,7 +38,9 @@ class Service:
 
     @property
     def messages(self) -> list[str]:
-        return [json.loads(line)["event"] for line in self.output.splitlines()]
+        # librdkafka writes lines of its own beside the JSON ones.
+        lines = (line for line in self.output.splitlines() if line.startswith("{"))
+        return [json.loads(line)["event"] for line in lines]
 
     def ready(self) -> tuple[int, str]:
         try:
