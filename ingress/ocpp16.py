@@ -139,9 +139,9 @@ def _integer(payload: Payload, field: str) -> int:
     number: int | None = None
     if type(value) is int:  # bool is an int in Python
         number = value
-    elif isinstance(value, float) and value.is_integer():
-        number = int(value)
-    elif isinstance(value, str) and _INTEGER.fullmatch(value):
+    elif (isinstance(value, float) and value.is_integer()) or (
+        isinstance(value, str) and _INTEGER.fullmatch(value)
+    ):
         number = int(value)
     if number is None or number not in _INT64:
         raise UnanswerableError(f"{field} must be an integer, got {value!r:.40}")

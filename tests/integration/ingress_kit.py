@@ -1,0 +1,84 @@
+"""What the ingress's integration tests share: a running ingress, a client, a reader of the log."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from ingress.service import Ingress
+from ingress.settings import IngressSettings
+from schemas.codec import frame_codec
+from schemas.frames import OcppFrame
+from schemas.topics import TopicNames
+
+OCPP16 = [Subprotocol("ocpp1.6")]
+START = {
+    "connectorId": 1,
+    "idTag": "04A2B3C4",
+    "meterStart": 1000,
+    "timestamp": "2023-12-07T10:15:30Z",
+}
+
+
+def ingress_settings(bootstrap_servers: str, prefix: str, **changes: Any) -> IngressSettings:  # noqa: ANN401 - any field's value
+    values: dict[str, Any] = {
+        "kafka_bootstrap_servers": bootstrap_servers,
+        "topic_prefix": prefix,
+        "partitions": 4,
+        "ingress_port": 0,
+        "ingress_ops_port": 0,
+        **changes,
+    }
+    return IngressSettings(_env_file=None, **values)
+
+
+@asynccontextmanager
+async def charge_point(
+    ingress: Ingress,
+    name: str,
+    protocols: list[Subprotocol] | None = OCPP16,
+    **options: Any,  # noqa: ANN401 - the client's own
+) -> AsyncIterator[ClientConnection]:
+    async with connect(
+        f"ws://127.0.0.1:{ingress.port}/{name}", subprotocols=protocols, **options
+    ) as websocket:
+        yield websocket
+
+
+async def ask(websocket: ClientConnection, message: bytes) -> bytes:
+    await websocket.send(message, text=True)
+    return await websocket.recv(decode=False)
+
+
+def call(message_id: str, action: str, payload: object) -> bytes:
+    return json.dumps([2, message_id, action, payload]).encode()
+
+
+def frames_on_log(bootstrap_servers: str, prefix: str) -> list[tuple[int, OcppFrame]]:
+    """(partition, frame) of every frame on the log, each partition in order."""
+    topic = TopicNames(prefix).frames
+    codec = frame_codec()
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap_servers, "group.id": "reader", "enable.auto.commit": False}
+    )
+    found = []
+    try:
+        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            position = 0
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            while position < end:
+                record = consumer.poll(10)
+                if record is None or record.error():
+                    raise KafkaException(record and record.error())
+                position = record.offset() + 1
+                frame = codec.decode(record.value())
+                assert record.key() == frame.client_id.encode()
+                found.append((partition, frame))
+    finally:
+        consumer.close()
+    return found

@@ -1,0 +1,125 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ingress_kit import OCPP16, ask, call, frames_on_log
+from websockets.asyncio.client import connect
+
+from devstack.existing import ExistingKafka
+from devstack.kafka import KafkaBroker
+from devstack.process import free_port
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def process(**variables: str) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ingress"],
+        env={**os.environ, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def readiness(port: int) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, "not listening"
+
+
+async def until_status(port: int, status: int) -> str:
+    async with asyncio.timeout(30):
+        while True:
+            found, text = await asyncio.to_thread(readiness, port)
+            if found == status:
+                return text
+            await asyncio.sleep(0.05)
+
+
+async def test_sigterm_finishes_what_is_in_flight_and_closes_with_1001(
+    kafka: KafkaBroker | ExistingKafka, topic_prefix: str
+) -> None:
+    port, ops_port = free_port(), free_port()
+    with process(
+        KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+        TOPIC_PREFIX=topic_prefix,
+        INGRESS_PORT=str(port),
+        INGRESS_OPS_PORT=str(ops_port),
+    ) as running:
+        await until_status(ops_port, 200)
+        async with connect(f"ws://127.0.0.1:{port}/CP1", subprotocols=OCPP16) as websocket:
+            assert (await ask(websocket, call("1", "Heartbeat", {}))).startswith(b'[3,"1"')
+            metrics = await asyncio.to_thread(
+                lambda: urllib.request.urlopen(f"http://127.0.0.1:{ops_port}/metrics").read()
+            )
+            assert b'ingress_frames_total{direction="inbound",kind="CALL"} 1.0' in metrics
+            answered = 1
+            running.send_signal(signal.SIGTERM)
+            await websocket.send(call("2", "Heartbeat", {}), text=True)
+            async for message in websocket:
+                assert str(message).startswith('[3,"2"')
+                answered += 1
+            assert websocket.close_code == 1001
+        assert await asyncio.to_thread(running.wait, 20) == 0
+    frames = frames_on_log(kafka.bootstrap_servers, topic_prefix)
+    assert sum(frame.direction == "outbound" for _, frame in frames) == answered
+
+
+async def test_unreachable_kafka_is_waited_for_with_a_message_and_sigterm_ends_it() -> None:
+    ops_port = free_port()
+    with process(
+        KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}",
+        INGRESS_PORT="0",
+        INGRESS_OPS_PORT=str(ops_port),
+    ) as running:
+        assert "waiting for Kafka" in await until_status(ops_port, 503)
+        await asyncio.sleep(3.5)  # the first attempt takes three seconds
+        running.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.to_thread(running.communicate, None, 20)
+        assert running.returncode == 0
+    assert "waiting for Kafka" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("INGRESS_PORT", "ninethousand", "INGRESS_PORT='ninethousand' is not valid; expected"),
+        ("INGRESS_AUTHORIZATION_FILE", "tags", "INGRESS_AUTHORIZATION_FILE: line 1: 'Perhaps' is"),
+    ],
+)
+def test_wrong_setting_gives_one_line_and_exit_code_2(
+    variable: str, value: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tags").write_text("A,Perhaps\n", encoding="utf-8")
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ingress"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root), variable: value},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        _, errors = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert errors.startswith(f"chargelog-ingress: {message}")
+    assert errors.count("\n") == 1
