@@ -1,0 +1,204 @@
+"""MeterValues (OCPP 1.6 §4.7) and transactionData (§4.10) → meter_reading."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from processor.fields import (
+    SCHEMA_VIOLATION,
+    IndigestibleFrameError,
+    connector_id,
+    integer,
+    moment,
+    payload_of,
+)
+from processor.measurands import (
+    REGISTER,
+    Sample,
+    UnreadableSampleError,
+    energy_kwh,
+    named,
+    power_kw,
+    read_sample,
+)
+from processor.state import ConnectorRow, Transaction
+from processor.step import Step
+from schemas.events import Measurement, MeterReading, TransactionId
+
+BACKWARDS: Final = "register_backwards"
+INVALID_ID: Final = "invalid_transaction_id"
+
+
+class Element(msgspec.Struct, frozen=True):
+    """One meterValue element.
+
+    Attributes:
+        timestamp: Unix microseconds, or None.
+        measurands: By name, in business units.
+        power: kW.
+        energy: kWh.
+        register: The session's energy register in whole Wh, where there is one.
+        begin: The register at context Transaction.Begin, where there is one.
+        found: Anomalies.
+    """
+
+    timestamp: int | None
+    measurands: dict[str, Measurement]
+    power: float | None
+    energy: float | None
+    register: int | None
+    begin: int | None
+    found: set[str]
+
+
+def read_element(element: object, found: set[str]) -> Element:
+    """One meterValue element.
+
+    Raises:
+        UnreadableSampleError: It is no object with a list of sampled values.
+    """
+    sampled_values = element.get("sampledValue") if type(element) is dict else None
+    if type(element) is not dict or type(sampled_values) is not list:
+        raise UnreadableSampleError(
+            f"a meterValue element is {element!r:.60}, not an object with a sampledValue list"
+        )
+    timestamp = moment(element.get("timestamp"), found)
+    samples = named([read_sample(sampled, found) for sampled in sampled_values], found)
+    measurands = {key: sample.measurement for key, sample in samples.items()}
+    register = samples.get(REGISTER)
+    return Element(
+        timestamp,
+        measurands,
+        power_kw(measurands, found),
+        energy_kwh(measurands, found),
+        None if register is None else register.wh,
+        _begin(samples),
+        found,
+    )
+
+
+def _begin(samples: dict[str, Sample]) -> int | None:
+    for key in (REGISTER, f"{REGISTER}.Transaction.Begin"):
+        sample = samples.get(key)
+        if sample is not None and sample.measurement.context == "Transaction.Begin":
+            return sample.wh
+    return None
+
+
+def emit_reading(
+    step: Step, element: Element, connector: int | None, transaction_id: TransactionId
+) -> None:
+    """The element's event."""
+    step.emit(
+        "meter_reading",
+        MeterReading(
+            transaction_id=transaction_id,
+            connector_id=connector,
+            timestamp=element.timestamp,
+            measurands=element.measurands,
+            current_power=element.power,
+            total_energy=element.energy,
+        ),
+        element.found,
+    )
+
+
+def meter_values_sent(step: Step) -> None:
+    """One event for each element; the newest is remembered.
+
+    Raises:
+        IndigestibleFrameError: No connectorId, or an element can't be read.
+    """
+    payload = payload_of(step.frame, 3)
+    found = step.anomalies()
+    connector = connector_id(step.frame, payload, found)
+    row = step.connector(connector)
+    transaction_id, belongs = _attributed(payload, row.transaction, found)
+    meter_values = payload.get("meterValue")
+    if type(meter_values) is not list:
+        raise IndigestibleFrameError(
+            f"MeterValues of {step.frame.client_id!r}: meterValue is {meter_values!r:.40}; "
+            "a list is needed"
+        )
+    for meter_value in meter_values:
+        try:
+            element = read_element(meter_value, set(found))
+        except UnreadableSampleError as error:
+            raise IndigestibleFrameError(
+                f"MeterValues of {step.frame.client_id!r}: {error}"
+            ) from error
+        row = _remembered(row, element, belongs=belongs)
+        emit_reading(step, element, connector, transaction_id)
+    if meter_values:
+        step.put_connector(connector, row)
+
+
+def _attributed(
+    payload: dict[str, Any], opened: Transaction | None, found: set[str]
+) -> tuple[int | None, bool]:
+    """The transactionId for the event, and whether the values are the open session's."""
+    open_id = None if opened is None else opened.ids[0]
+    named_id = payload.get("transactionId")
+    if named_id is None:
+        return open_id, opened is not None
+    number = integer(named_id, found)
+    if number is None:
+        found.add("transaction_mismatch")
+        return None, False
+    if number <= 0:
+        found.add(INVALID_ID)
+        return open_id, opened is not None
+    if opened is None:
+        return number, False
+    if number in opened.ids:
+        return open_id, True
+    found.add("transaction_mismatch")
+    return number, False
+
+
+def _remembered(row: ConnectorRow, element: Element, *, belongs: bool) -> ConnectorRow:
+    """The row with the element as its last reading, unless a newer one is there."""
+    timestamp, register, opened = element.timestamp, element.register, row.transaction
+    if timestamp is None:
+        timestamp = row.reading_time
+    elif row.reading_time is not None and timestamp < row.reading_time:
+        element.found.add("out_of_order")
+        return row
+    if belongs and register is not None and opened is not None:
+        if opened.register is not None and register < opened.register:
+            element.found.add(BACKWARDS)
+        opened = replace(opened, register=register)
+    return replace(
+        row,
+        transaction=opened,
+        reading_time=timestamp,
+        current_power=element.power,
+        total_energy=element.energy,
+    )
+
+
+def read_transaction_data(
+    transaction_data: object, found: set[str], violations: set[str]
+) -> list[Element]:
+    """The readable elements of a StopTransaction's transactionData.
+
+    They look back on the session, so they are compared with one another and not with the live
+    values. An unreadable one must not cost the Stop: it is left out, and `found` says so.
+    """
+    if transaction_data is None:
+        return []
+    elements: list[Element] = []
+    if type(transaction_data) is not list:
+        found |= {SCHEMA_VIOLATION, "transaction_data_unreadable"}
+        return elements
+    row = ConnectorRow()
+    for meter_value in transaction_data:
+        try:
+            element = read_element(meter_value, set(violations))
+        except UnreadableSampleError:
+            found |= {SCHEMA_VIOLATION, "transaction_data_unreadable"}
+            continue
+        row = _remembered(row, element, belongs=False)
+        elements.append(element)
+    return elements

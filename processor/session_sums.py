@@ -1,0 +1,71 @@
+"""What a session used and what it costs."""
+
+from processor.meter_values import BACKWARDS
+from processor.state import Start
+from processor.step import Anomalies, Step
+from schemas.events import Completed, SessionCost
+
+
+def energy_kwh(meter_start: int | None, meter_stop: int | None, found: Anomalies) -> float | None:
+    """KWh between two registers in Wh; None where one is unknown or they run backwards."""
+    if meter_start is None or meter_stop is None:
+        return None
+    if meter_stop < meter_start:
+        found.add(BACKWARDS)
+        return None
+    return (meter_stop - meter_start) / 1000
+
+
+def duration_minutes(
+    start_time: int | None, stop_time: int | None, found: Anomalies
+) -> float | None:
+    """Minutes between two times; None where one is unknown or they are in the wrong order."""
+    if start_time is None or stop_time is None:
+        return None
+    if stop_time < start_time:
+        found.add("stop_before_start")
+        return None
+    return (stop_time - start_time) / 60_000_000
+
+
+def session_cost(
+    step: Step, start: Start, completed: Completed, found: Anomalies
+) -> SessionCost | None:
+    """The price under the tariff in force when the session started; None where it is unknown."""
+    tariff = step.tariffs.at(
+        step.frame.client_id,
+        start.connector_id,
+        start.received_at if start.start_time is None else start.start_time,
+    )
+    if tariff is None:
+        found |= {"no_tariff", "cost_unknown"}
+        return None
+    wh = None
+    if completed.energy_used is not None:
+        wh = _difference(completed.meter_start, completed.meter_stop)
+    micros = None
+    if completed.duration is not None:
+        micros = _difference(completed.start_time, completed.stop_time)
+    cost = tariff.cost(wh, micros)
+    if cost is None:
+        found.add("cost_unknown")
+        return None
+    return SessionCost(
+        transaction_id=completed.transaction_id,
+        connector_id=completed.connector_id,
+        id_tag=completed.id_tag,
+        start_time=completed.start_time,
+        end_time=completed.stop_time,
+        energy_consumed=completed.energy_used,
+        duration=completed.duration,
+        estimated_cost=cost,
+        currency=tariff.currency,
+        pricing_model=tariff.pricing_model,
+        energy_rate=tariff.energy_rate,
+        time_rate=tariff.time_rate,
+        session_fee=tariff.session_fee or None,
+    )
+
+
+def _difference(start: int | None, stop: int | None) -> int | None:
+    return None if start is None or stop is None else stop - start
