@@ -31,6 +31,7 @@ run: $(STAMP) ## local stack and services stay up; Ctrl-C ends them
 	@$(BIN)/python -m devstack run
 
 test: $(STAMP) ## every test, on real brokers
+	@$(BIN)/python -m devstack fetch
 	@for program in $(MISSING); do echo "note: the tests marked '$$program' are left out: $$program is not installed here (CI runs them)"; done
 	@$(BIN)/python -m pytest -m "$(MARKERS)"
 

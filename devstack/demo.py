@@ -1,0 +1,168 @@
+"""`make demo`: charge points charge, their frames and events come out over MQTT, the sums agree."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from devstack.display import Steps, print_message
+from devstack.errors import DevstackError, StartError
+from devstack.settings import StackSettings
+from devstack.simulator import CompressedClock, Record, operate, plan
+from devstack.stack import Ports, Stack
+from devstack.subscriber import MqttSubscriber, TopicReader
+from devstack.verdict import (
+    MqttMessage,
+    Outcome,
+    Totals,
+    disagreements,
+    expected_messages,
+    totals,
+)
+from schemas.codec import event_codec, frame_codec
+from schemas.errors import ChargelogError
+from schemas.mqtt import escape_level
+
+CHARGE_POINTS: Final = ("garage-1", "garage-2")
+SEED: Final = 2023
+_SPEED: Final = 1200.0
+"""Ten simulated minutes take half a second."""
+_HISTORY: Final = timedelta(hours=2)
+"""The simulated sessions lie in the past, so that compressed time does not run ahead of us."""
+_BOTH_STREAMS: Final = {
+    "mqtt_enabled": True,
+    "mqtt_business_events_enabled": True,
+    "mqtt_protocol_events_enabled": True,
+}
+_ARRIVAL_TIMEOUT_S: Final = 30.0
+_QUIET_S: Final = 1.0
+"""How long to look for messages that should not come."""
+_CHECK_S: Final = 0.2
+
+
+def demo(settings: StackSettings, seed: int = SEED) -> int:
+    """Run the whole story; 0 if everything agrees, 1 with the reason on stderr where not."""
+    settings = settings.model_copy(update=_BOTH_STREAMS)
+    out, err = Console(), Console(stderr=True)
+    directory = Path(tempfile.mkdtemp(prefix="chargelog-demo-"))
+    keep = True
+    try:
+        problems = _demo(settings, seed, directory, out, err)
+        keep = bool(problems)
+    except KeyboardInterrupt:
+        keep = False
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
+    for problem in problems:
+        err.print(f"demo: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        err.print(f"demo: logs and data are kept in {directory}", markup=False, soft_wrap=True)
+    return 1 if problems else 0
+
+
+def _demo(
+    settings: StackSettings, seed: int, directory: Path, out: Console, err: Console
+) -> list[str]:
+    try:
+        with Steps(err) as steps:
+            stack = Stack(settings, directory, ports=Ports.free(), report=steps.report).start()
+        try:
+            summary, problems = asyncio.run(_story(stack, settings, seed, out))
+        finally:
+            with Steps(err) as steps:
+                steps.report("stopping", 0, 1)
+                stack.stop()
+                steps.report("stopping", 1, 1)
+    except (ChargelogError, DevstackError) as error:
+        return [str(error)]
+    _print_summary(out, summary)
+    return problems
+
+
+async def _story(
+    stack: Stack, settings: StackSettings, seed: int, out: Console
+) -> tuple[Totals, list[str]]:
+    identities = _identities(settings)
+    levels = {escape_level(identity) for identity in identities}
+    messages: list[MqttMessage] = []
+
+    def receive(message: MqttMessage) -> None:
+        print_message(out, message.topic, message.payload)
+        if message.client_id in levels:
+            messages.append(message)
+
+    reader = TopicReader(stack.kafka.bootstrap_servers, [stack.topics.frames, stack.topics.events])
+    await asyncio.to_thread(reader.start)
+    subscriber = MqttSubscriber(stack.mqtt.host, stack.mqtt_port, settings, receive)
+    await subscriber.start()
+    try:
+        records = await _operate_all(stack, identities, seed)
+        await _arrive(stack, messages, expected_messages(records))
+    finally:
+        subscriber.stop()
+    values = await asyncio.to_thread(reader.read)
+    frames, events = frame_codec(), event_codec()
+    outcome = Outcome(
+        frames=[
+            f for f in map(frames.decode, values[stack.topics.frames]) if f.client_id in identities
+        ],
+        events=[
+            e for e in map(events.decode, values[stack.topics.events]) if e.client_id in identities
+        ],
+        messages=messages,
+    )
+    return totals(records, outcome), disagreements(records, outcome)
+
+
+def _identities(settings: StackSettings) -> list[str]:
+    if settings.existing_kafka is None:
+        return list(CHARGE_POINTS)
+    # An existing log may know these names from an earlier demo.
+    suffix = secrets.token_hex(3)
+    return [f"{identity}-{suffix}" for identity in CHARGE_POINTS]
+
+
+async def _operate_all(stack: Stack, identities: Sequence[str], seed: int) -> list[Record]:
+    clock = CompressedClock(datetime.now(UTC) - _HISTORY, _SPEED)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(operate(stack.ingress_url, identity, plan(seed, identity), clock))
+                for identity in identities
+            ]
+    except ExceptionGroup as failures:
+        stack.check()
+        failure: Exception = failures
+        while isinstance(failure, ExceptionGroup):
+            failure = failure.exceptions[0]
+        log = stack.services["ingress"].log_path
+        raise StartError(f"a charge point failed: {failure!r}; see {log}") from failures
+    return [task.result() for task in tasks]
+
+
+async def _arrive(stack: Stack, messages: Sequence[MqttMessage], expected: int) -> None:
+    deadline = asyncio.get_running_loop().time() + _ARRIVAL_TIMEOUT_S
+    while len(messages) < expected and asyncio.get_running_loop().time() < deadline:
+        stack.check()
+        await asyncio.sleep(_CHECK_S)
+    await asyncio.sleep(_QUIET_S)
+
+
+def _print_summary(out: Console, summary: Totals) -> None:
+    out.print(
+        f"{summary.charge_points} charge points, {summary.frames} frames and "
+        f"{summary.events} events on Kafka, {summary.messages} MQTT messages; "
+        f"{summary.sessions} sessions, {summary.energy_kwh} kWh, "
+        f"{summary.cost} {summary.currency}",
+        highlight=False,
+        style="bold",
+        soft_wrap=True,
+    )

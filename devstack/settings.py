@@ -1,0 +1,27 @@
+"""Settings of the local stack: those of its services, checked before anything is started."""
+
+from typing import Literal
+
+from egress.settings import EgressSettings
+from ingress.settings import IngressSettings
+from processor.settings import ProcessorSettings
+
+
+class StackSettings(IngressSettings, ProcessorSettings, EgressSettings):
+    """Every variable of the three services. Two decide what runs here.
+
+    KAFKA_BOOTSTRAP_SERVERS or MQTT_HOST set: that broker is used, and none is started for it.
+    """
+
+    log_format: Literal["json", "console"] = "console"
+
+    @property
+    def existing_kafka(self) -> str | None:
+        """Bootstrap servers of the Kafka to be used, or None for one of our own."""
+        named = "kafka_bootstrap_servers" in self.model_fields_set
+        return self.kafka_bootstrap_servers if named else None
+
+    @property
+    def existing_mqtt(self) -> str | None:
+        """Host of the MQTT broker to be used, or None for one of our own."""
+        return self.mqtt_host if "mqtt_host" in self.model_fields_set else None
