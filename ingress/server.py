@@ -96,17 +96,15 @@ class IngressServer:
         closing = [asyncio.create_task(_finish(c)) for c in self._connections.all()]
         if closing:
             _, late = await asyncio.wait(closing, timeout=self._settings.ingress_drain_timeout_s)
-            for task in late:
-                task.cancel()
             if late:
                 log.error("connections closed with a frame in flight", connections=len(late))
+            for task in late | (self._server.handler_tasks if late else set()):
+                task.cancel()
         for connection in self._server.all_connections.copy():
             connection.transport.abort()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._server.wait_closed()
-        for task in list(self._server.handler_tasks):
-            task.cancel()
 
     def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
         """Refuse by HTTP what can't become a session (OCPP-J 1.6 §3.2: 404 for an identity)."""

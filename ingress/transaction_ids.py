@@ -122,7 +122,15 @@ class TransactionIds:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._consumer is not None:
-            await self._consumer.stop()
+            # aiokafka's stop() ends with the CancelledError of its own fetch task, and leaves its
+            # client open, when a broker is unreachable at that moment; a task keeps that apart
+            # from a cancellation of ours.
+            stopping = asyncio.create_task(self._consumer.stop())
+            await asyncio.wait({stopping})
+            if stopping.cancelled():
+                await self._consumer._client.close()  # noqa: SLF001 - stop() can't be called twice
+            else:
+                stopping.result()
 
     async def assign(self, request: TransactionIdRequest) -> int:
         """The request's transactionId, the same for equal requests wherever and whenever made.

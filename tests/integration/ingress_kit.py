@@ -75,8 +75,11 @@ def frames_on_log(bootstrap_servers: str, prefix: str) -> list[tuple[int, OcppFr
                 record = consumer.poll(10)
                 if record is None or record.error():
                     raise KafkaException(record and record.error())
-                position = record.offset() + 1
-                frame = codec.decode(record.value())
+                offset, value = record.offset(), record.value()
+                assert offset is not None
+                assert value is not None
+                position = offset + 1
+                frame = codec.decode(value)
                 assert record.key() == frame.client_id.encode()
                 found.append((partition, frame))
     finally:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from ingress_kit import START, ask, call, charge_point, frames_on_log, ingress_settings
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -127,9 +128,9 @@ async def test_unconfirmed_answer_is_not_sent_and_nothing_else_in_its_place(
 
 
 async def test_shutting_down_without_kafka_ends_and_names_what_is_not_on_the_log(
-    topic_prefix: str, caplog: pytest.LogCaptureFixture
+    topic_prefix: str,
 ) -> None:
-    with KafkaBroker() as broker:
+    with KafkaBroker() as broker, capture_logs() as logs:
         settings = ingress_settings(
             broker.bootstrap_servers, topic_prefix, kafka_timeout_s=1, ingress_drain_timeout_s=0.5
         )
@@ -140,4 +141,6 @@ async def test_shutting_down_without_kafka_ends_and_names_what_is_not_on_the_log
             await asyncio.sleep(0.2)
             began = asyncio.get_running_loop().time()
             await ingress.__aexit__()
-            assert asyncio.get_running_loop().time() - began < 15
+            assert asyncio.get_running_loop().time() - began < 5
+    lost = [entry for entry in logs if entry["event"].startswith("a frame that gets no answer")]
+    assert [(entry["client_id"], entry["raw"]) for entry in lost] == [("CP1", b"no JSON")]
