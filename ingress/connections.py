@@ -18,6 +18,9 @@ class Connections(Generic[C]):
     def __len__(self) -> int:
         return len(self._current)
 
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._current
+
     def claim(self, identity: str, connection: C) -> C | None:
         """Enter a connection; returns the one that it replaces, for the caller to close."""
         replaced = self._current.get(identity)

@@ -45,6 +45,7 @@ class DurableProducer:
         self._unreachable: str | None = "not started"
         self._unconfirmed: str | None = None
         self._replacing = asyncio.Lock()
+        self._replacements: set[asyncio.Task[None]] = set()
 
     @property
     def not_ready(self) -> str | None:
@@ -121,7 +122,9 @@ class DurableProducer:
                 self._unconfirmed = None
             else:
                 log.error("a record was not delivered", error=repr(error))
-                self._replacement = asyncio.ensure_future(self._replace_if_broken(producer, error))
+                task = asyncio.ensure_future(self._replace_if_broken(producer, error))
+                self._replacements.add(task)
+                task.add_done_callback(self._replacements.discard)
 
         return settled
 

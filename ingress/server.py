@@ -109,10 +109,12 @@ class IngressServer:
     def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
         """Refuse by HTTP what can't become a session (OCPP-J 1.6 §3.2: 404 for an identity)."""
         try:
-            identity.from_path(request.path)
+            client_id = identity.from_path(request.path)
         except IdentityError as error:
             return _refuse(websocket, "identity", error.status, str(error))
-        if len(self._connections) >= self._settings.ingress_max_connections:
+        full = len(self._connections) >= self._settings.ingress_max_connections
+        # One that is connected already takes its own place.
+        if full and client_id not in self._connections:
             text = f"all {self._settings.ingress_max_connections} connections are taken"
             return _refuse(websocket, "connections", 503, text)
         return None

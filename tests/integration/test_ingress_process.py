@@ -84,6 +84,37 @@ async def test_sigterm_finishes_what_is_in_flight_and_closes_with_1001(
     assert sum(frame.direction == "outbound" for _, frame in frames) == answered
 
 
+async def test_list_of_id_tags_is_read_again_on_sighup_and_on_change(
+    kafka: KafkaBroker | ExistingKafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    tags = tmp_path / "tags"
+    tags.write_text("A,Blocked\n", encoding="utf-8")
+    before = tags.stat()
+    port, ops_port = free_port(), free_port()
+    authorize = call("1", "Authorize", {"idTag": "A"})
+    with process(
+        KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+        TOPIC_PREFIX=topic_prefix,
+        INGRESS_PORT=str(port),
+        INGRESS_OPS_PORT=str(ops_port),
+        INGRESS_AUTHORIZATION_FILE=str(tags),
+    ) as running:
+        await until_status(ops_port, 200)
+        async with (
+            connect(f"ws://127.0.0.1:{port}/CP1", subprotocols=OCPP16) as websocket,
+            asyncio.timeout(20),
+        ):
+            assert b"Blocked" in await ask(websocket, authorize)
+            tags.write_text("A,Expired\n", encoding="utf-8")
+            os.utime(tags, ns=(before.st_atime_ns, before.st_mtime_ns))  # looks unchanged
+            running.send_signal(signal.SIGHUP)
+            while b"Expired" not in await ask(websocket, authorize):
+                await asyncio.sleep(0.05)
+            tags.write_text("A\n", encoding="utf-8")
+            while b"Accepted" not in await ask(websocket, authorize):
+                await asyncio.sleep(0.05)
+
+
 async def test_unreachable_kafka_is_waited_for_with_a_message_and_sigterm_ends_it() -> None:
     ops_port = free_port()
     with process(

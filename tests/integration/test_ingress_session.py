@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import OutOfOrderSequenceNumber
 from confluent_kafka import Producer
 from ingress_kit import OCPP16, START, ask, call, charge_point, frames_on_log, ingress_settings
 from ocpp.v16 import ChargePoint
@@ -13,8 +14,11 @@ from websockets.typing import Subprotocol
 
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
+from ingress.durable import DurableProducer
+from ingress.errors import NotDurableError
 from ingress.service import Ingress
 from runtime.kafka import JAVA_PARTITIONER
+from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
 pytestmark = pytest.mark.integration
@@ -155,6 +159,9 @@ async def test_handshake(kafka: Kafka, topic_prefix: str) -> None:
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"ws://127.0.0.1:{ingress.port}/CP2", subprotocols=OCPP16)
             assert refused.value.response.status_code == 503
+            async with charge_point(ingress, "CP1"):  # has its place already
+                await websocket.wait_closed()
+                assert websocket.close_code == 1008
 
 
 async def test_limits_and_settings(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> None:
@@ -220,3 +227,23 @@ async def test_frames_lie_on_the_partition_that_murmur2_random_gives(
     producer.flush(10)
     assert {name.encode(): partition for name, partition in ours.items()} == theirs
     assert len(set(ours.values())) > 1
+
+
+async def test_producer_that_aiokafka_has_given_up_is_replaced(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 1)
+    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=5)
+    await producer.start()
+    try:
+        assert await producer.append(names.events, b"k", b"1", []) == 0
+        # What aiokafka does when the broker refuses a gap in its sequence numbers.
+        producer._producer._message_accumulator.fail_all(OutOfOrderSequenceNumber())  # noqa: SLF001 - the state can't be reached from outside
+        with pytest.raises(NotDurableError, match="OutOfOrderSequenceNumber"):
+            await producer.append(names.events, b"k", b"2", [])
+        assert producer.not_ready is not None
+        assert await producer.append(names.events, b"k", b"3", []) == 1
+        assert producer.not_ready is None
+    finally:
+        await producer.stop()
