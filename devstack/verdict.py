@@ -3,19 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Final, NamedTuple
 
 from devstack.simulator import Record, Session
-from schemas.event_json import to_json_object
+from schemas.event_json import to_json
 from schemas.events import BusinessEvent, Completed, SessionCost
 from schemas.frames import OcppFrame
 from schemas.mqtt import escape_level, event_topic
 
 _CLIENT_LEVEL: Final = 2
-_CENT: Final = Decimal("0.01")
 _WH_PER_KWH: Final = 1000
 _MICROSECONDS: Final = 1_000_000
 
@@ -137,7 +135,7 @@ def _of_charge_point(record: Record, outcome: Outcome) -> Iterator[str]:
             f"{client_id} exchanged {record.frames} messages, {len(protocol)} came over MQTT "
             "under ocpp/"
         )
-    business = [(m.topic, orjson.loads(m.payload)) for m in mine if m.topic.startswith("csms/")]
+    business = [m for m in mine if m.topic.startswith("csms/")]
     if business != [_as_mqtt(event) for event in events]:
         yield (
             f"{client_id}: the {len(business)} MQTT messages under csms/ are not the "
@@ -145,8 +143,8 @@ def _of_charge_point(record: Record, outcome: Outcome) -> Iterator[str]:
         )
 
 
-def _as_mqtt(event: BusinessEvent) -> tuple[str, dict[str, Any]]:
-    return event_topic(event.event_type, event.client_id), to_json_object(event)
+def _as_mqtt(event: BusinessEvent) -> MqttMessage:
+    return MqttMessage(event_topic(event.event_type, event.client_id), to_json(event))
 
 
 def _of_session(session: Session, events: Sequence[BusinessEvent]) -> Iterator[str]:
@@ -179,14 +177,19 @@ def _of_session(session: Session, events: Sequence[BusinessEvent]) -> Iterator[s
         "startTime": (done.start_time, int(session.start_time.timestamp()) * _MICROSECONDS),
         "stopTime": (done.stop_time, int(session.stop_time.timestamp()) * _MICROSECONDS),
         "energyUsed": (done.energy_used, float(energy)),
-        "duration": (done.duration, round(minutes, 2)),
+        "duration": (done.duration, minutes),
         "status": (done.status, "completed"),
         "energyConsumed": (cost.energy_consumed, float(energy)),
-        "estimatedCost": (
-            cost.estimated_cost,
-            (energy * cost.energy_rate).quantize(_CENT, ROUND_HALF_UP),
-        ),
+        "estimatedCost": (cost.estimated_cost, _price(session, cost)),
     }
     for field, (actual, wanted) in expected.items():
         if actual != wanted:
             yield f"{name}: {field} is {actual}, the charge point says {wanted}"
+
+
+def _price(session: Session, cost: SessionCost) -> Decimal:
+    """The session's price at the event's rates, in the minor unit that the event uses."""
+    minutes = Decimal((session.stop_time - session.start_time) // timedelta(seconds=1)) / 60
+    energy = Decimal(session.energy_wh) / _WH_PER_KWH
+    price = energy * cost.energy_rate + minutes * cost.time_rate + (cost.session_fee or 0)
+    return price.quantize(cost.estimated_cost, ROUND_HALF_UP)
