@@ -1,6 +1,7 @@
 """The whole ingress, put together and run until it is told to stop."""
 
 import asyncio
+import logging
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from ingress.authorization import AcceptAll, ListFile
 from ingress.durable import DurableProducer
 from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
+from ingress.log_repeats import OncePer
 from ingress.server import IngressServer
 from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds
@@ -25,6 +27,14 @@ from schemas.topics import TopicNames
 log = structlog.get_logger(__name__)
 
 _RELOAD_S: Final = 1.0
+# aiokafka logs each failed attempt, several a second, while a broker is away.
+_REPEATING_LOGGERS: Final = (
+    "aiokafka.client",
+    "aiokafka.conn",
+    "aiokafka.producer.sender",
+    "aiokafka.consumer.fetcher",
+)
+_REPEAT_S: Final = 30.0
 
 
 class Ingress:
@@ -108,6 +118,8 @@ class Ingress:
 
 async def run(settings: IngressSettings) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the authorization list again."""
+    for name in _REPEATING_LOGGERS:
+        logging.getLogger(name).addFilter(OncePer(_REPEAT_S))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     ingress = Ingress(settings)

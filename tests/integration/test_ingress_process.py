@@ -109,10 +109,10 @@ async def test_list_of_id_tags_is_read_again_on_sighup_and_on_change(
             os.utime(tags, ns=(before.st_atime_ns, before.st_mtime_ns))  # looks unchanged
             running.send_signal(signal.SIGHUP)
             while b"Expired" not in await ask(websocket, authorize):
-                await asyncio.sleep(0.05)
+                continue
             tags.write_text("A\n", encoding="utf-8")
             while b"Accepted" not in await ask(websocket, authorize):
-                await asyncio.sleep(0.05)
+                continue
 
 
 async def test_unreachable_kafka_is_waited_for_with_a_message_and_sigterm_ends_it() -> None:
