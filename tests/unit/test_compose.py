@@ -76,7 +76,8 @@ def test_health_is_asked_where_the_service_answers(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(service, monkeypatch)
-    port = getattr(settings, f"{service}_ops_port")
+    # The processor's is Faust's own web, which serves the state of the charge points, too.
+    port = getattr(settings, f"{service}_{'web' if service == 'processor' else 'ops'}_port")
     assert f"http://127.0.0.1:{port}/readyz" in SERVICES[service]["healthcheck"]["test"][-1]
 
 
