@@ -10,6 +10,8 @@ import pytest
 from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
+from devstack.settings import StackSettings
+from devstack.stack import Ports, Stack
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +43,33 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
+def _fresh_prefix() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}."
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A TOPIC_PREFIX that no other test uses, so that tests share a Kafka without meeting."""
-    return f"test-{uuid.uuid4().hex[:12]}."
+    return _fresh_prefix()
+
+
+@pytest.fixture(scope="session")
+def stack(
+    kafka: KafkaBroker | ExistingKafka,
+    mqtt: MqttBroker | ExistingMqtt,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """The three services as processes, on the shared brokers, under topics of their own."""
+    # The services take their variables from the environment when they start, and only then.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+        patch.setenv("MQTT_HOST", mqtt.host)
+        patch.setenv("MQTT_PORT", str(mqtt.port))
+        patch.setenv("TOPIC_PREFIX", _fresh_prefix())
+        patch.setenv("PARTITIONS", "2")
+        running = Stack(StackSettings(), tmp_path_factory.mktemp("stack"), ports=Ports.free())
+        running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
