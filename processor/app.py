@@ -5,7 +5,7 @@ Chargelog's settings and logs.
 """
 
 import os
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
 import structlog
@@ -73,8 +73,11 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
         dead_letter_codec(registry, names.dead_letter),
     )
 
+    # The memory store's dict; its `data` is not part of Faust's typed interface.
+    store: dict[bytes, bytes] = cast("Any", table.data).data
+
     def stored(key: str) -> Row | None:
-        value = table.data.get(key.encode())
+        value = store.get(key.encode())
         return None if value is None else decode_row(value, key)
 
     async def process(partition: int, records: list[Record]) -> None:
@@ -82,7 +85,7 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
             result = reduce_chunk(records, stored, tariffs, frames)
             await writer.write(partition, result)
         # Past the table's own interface, which would send each row to the changelog a second time.
-        table.data.data.update(encoded_rows(result))
+        store.update(encoded_rows(result))
         metrics.FRAMES.inc(len(records))
         metrics.DEAD_LETTERS.inc(len(result.dead_letters))
         for letter in result.dead_letters:
@@ -96,7 +99,7 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
         for event in result.events:
             metrics.EVENTS.labels(event.event_type).inc()
 
-    @app.agent(topic, isolated_partitions=True)  # type: ignore[untyped-decorator]  # Faust ships no types
+    @app.agent(topic, isolated_partitions=True)
     async def frames_to_events(stream: Any) -> None:  # noqa: ANN401 - Faust ships no types
         pending: list[Any] = []
         # Faust acknowledges an event when the loop body ends, however it ends; here only what is

@@ -73,7 +73,7 @@ class ChunkWriter:
                 self._names.events,
                 key=event.client_id.encode(),
                 value=self._events.encode(event),
-                headers=event_headers(event),
+                headers=[*event_headers(event)],
                 partition=partition,
                 on_delivery=delivered,
             )
