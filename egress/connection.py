@@ -51,8 +51,10 @@ class Loss(NamedTuple):
     """Why a connection ended."""
 
     reason: ReasonCode
-    by_broker: bool
-    """The broker closed it; False: the network fell silent."""
+    announced: bool
+    """The broker sent a DISCONNECT packet with the reason (MQTT 5 only)."""
+    silent: bool
+    """Nobody closed it: no answer within the keep-alive time."""
 
 
 class MqttConnection:
@@ -217,5 +219,5 @@ class MqttConnection:
     ) -> None:
         if not self._lost.done():
             silent = reason.getName() == "Keep alive timeout"
-            by_broker = flags.is_disconnect_packet_from_server or not silent
-            self._lost.set_result(Loss(reason, by_broker))
+            announced = flags.is_disconnect_packet_from_server
+            self._lost.set_result(Loss(reason, announced=announced, silent=silent))

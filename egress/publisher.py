@@ -238,12 +238,15 @@ class Publisher:
         other way). After a connection without any progress the next one carries one message at a
         time, so that a message which always ends it is found out.
         """
+        permanent = loss.announced and loss.reason.value in _PERMANENT_DISCONNECT
+        # Announced for another reason (shutdown, session taken over): no message is to blame.
+        unexplained = not loss.announced and not loss.silent
         unsettled = [slot for slot in self._in_flight.values() if slot.delivery.wanted]
-        if unsettled and loss.by_broker and not self._progress:
+        if unsettled and (permanent or unexplained) and not self._progress:
             if self._suspicious:
                 lone = unsettled[0]
                 lone.losses += 1
-                if loss.reason.value in _PERMANENT_DISCONNECT or lone.losses >= LONE_ATTEMPTS:
+                if permanent or lone.losses >= LONE_ATTEMPTS:
                     lone.refuse(
                         f"the broker closed the connection on it {lone.losses} times: {loss.reason}"
                     )

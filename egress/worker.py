@@ -27,6 +27,7 @@ _POLL_MS: Final = 500
 _COMMIT_INTERVAL_S: Final = 1.0
 _STALL_S: Final = 1.0
 _STOP_DRAIN_S: Final = 10.0
+_KAFKA_TIMEOUT_S: Final = 5.0
 
 Route = Callable[[bytes, str | None], Publication]
 """A record's value and trace context → its publication."""
@@ -106,8 +107,14 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     async def close(self) -> None:
         """Let go of Kafka."""
         await self._dead_letters.close()
-        await self._consumer.stop()
-        await self._producer.stop()
+        for client in (self._consumer, self._producer):
+            # A task of its own: without Kafka, aiokafka's stop lets a CancelledError of an inner
+            # task escape, which would pass for our own cancellation.
+            stopping = asyncio.create_task(client.stop())
+            await asyncio.wait({stopping}, timeout=_KAFKA_TIMEOUT_S)
+            if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+                log.warning("no goodbye to Kafka: it does not answer")
+                stopping.cancel()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Deliver what is under way as far as time allows, commit that, forget the rest."""
@@ -116,6 +123,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         for partition in leaving.values():
             # From here on acknowledgements are late: the next owner begins at what is committed.
             partition.revoked = True
+            metrics.LAG.remove(partition.topic, partition.number)
         self._publisher.discard_unwanted()
         await self._commit(leaving)
 
@@ -123,6 +131,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         """Start from the committed offsets."""
         for tp in assigned:
             self._partitions[tp] = Partition(tp.topic, tp.partition)
+            metrics.LAG.labels(tp.topic, tp.partition)
         if self._stalled:
             self._consumer.pause(*self._partitions)
 
@@ -195,8 +204,9 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
-        except KafkaError as error:
+            # aiokafka would wait for a lost Kafka without end.
+            await asyncio.wait_for(self._consumer.commit(offsets), _KAFKA_TIMEOUT_S)
+        except (KafkaError, TimeoutError) as error:
             # After a rebalance the next owner publishes these again; else the next round commits.
             log.warning("offsets not committed", error=repr(error))
             return

@@ -185,3 +185,32 @@ async def test_lost_mqtt_broker_makes_it_unready_until_it_is_back(
         wire.up = True
         await until(lambda: egress.messages.count("connected to the MQTT broker") == 2)
         assert await egress.stop() == 0
+
+
+async def test_kafka_outage_is_outlived_and_does_not_hinder_the_end(
+    mqtt: MqttBroker | ExistingMqtt, tmp_path: Path, topic_prefix: str
+) -> None:
+    with KafkaBroker(tmp_path / "kafka") as kafka:
+        installation = Installation(kafka.bootstrap_servers, topic_prefix)
+        names, identity = installation.names, installation.client_id
+        installation.write(names.frames, [frame(identity, n) for n in range(100)])
+        async with service(
+            tmp_path,
+            kafka_bootstrap_servers=kafka.bootstrap_servers,
+            topic_prefix=topic_prefix,
+            partitions=2,
+            mqtt_host=mqtt.host,
+            mqtt_port=mqtt.port,
+        ) as egress:
+            with subscriber(mqtt.host, mqtt.port, f"ocpp/messages/{identity}/#") as received:
+                await received.wait(100)
+                await asyncio.to_thread(kafka.stop)
+                await asyncio.to_thread(kafka.start)
+                installation.write(names.frames, [frame(identity, n) for n in range(100, 200)])
+                await received.wait(200, timeout_s=40)
+                # Acknowledged and not committed: at least once.
+                assert list(dict.fromkeys(numbers(received))) == list(range(200))
+            await installation.until_committed(names.frames, 200)
+            await asyncio.to_thread(kafka.stop)
+            assert await egress.stop() == 0
+            assert "Traceback" not in egress.output

@@ -12,7 +12,7 @@ from egress_kit import GuardedMosquitto, Received, Wire, subscriber
 
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
-from devstack.mqtt import MqttBroker
+from devstack.mqtt import Mosquitto, MqttBroker
 from egress.publisher import CAPACITY
 from schemas.codec import dead_letter_codec
 from schemas.frames import OcppFrame
@@ -70,6 +70,27 @@ async def test_nothing_is_committed_while_mqtt_is_down_and_all_arrives_afterward
         await installation.until_committed(names.frames, total)
         await protocol.wait(total)
     assert numbers(protocol) == list(range(total))
+
+
+@pytest.mark.mosquitto
+async def test_restarted_broker_gets_all_of_it_in_order(
+    mosquitto: Mosquitto, installation: Installation
+) -> None:
+    names, identity = installation.names, installation.client_id
+    topic = f"ocpp/messages/{identity}/#"
+    with subscriber(mosquitto.host, mosquitto.port, topic, version="3.1.1", keep=True) as received:
+        async with installation.egress(mosquitto.port):
+            installation.write(names.frames, [frame(identity, n) for n in range(100)])
+            await installation.until_committed(names.frames, 100)
+            await received.wait(100)
+            mosquitto.stop()
+            installation.write(names.frames, [frame(identity, n) for n in range(100, 300)])
+            await asyncio.sleep(1.2)
+            assert await asyncio.to_thread(installation.committed, names.frames) == 100
+            mosquitto.start()
+            await installation.until_committed(names.frames, 300)
+            await received.wait(300)
+    assert list(dict.fromkeys(numbers(received))) == list(range(300))
 
 
 async def test_poison_goes_to_the_dead_letter_and_the_stream_goes_on(
