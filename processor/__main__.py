@@ -28,9 +28,10 @@ def main() -> None:
     configure(settings.log_level, settings.log_format)
     names = TopicNames(settings.topic_prefix)
     try:
+        # First of all: a wrong tariff should not wait for Kafka to be found.
+        app = create_app(settings)
         asyncio.run(wait_for_kafka(settings.kafka_bootstrap_servers))
         ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
-        app = create_app(settings)
     except ChargelogError as error:
         sys.stderr.write(f"{_PROG}: {error}\n")
         sys.exit(1 if isinstance(error, TopicError) else EXIT_USAGE)

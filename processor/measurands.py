@@ -3,7 +3,8 @@
 import math
 import re
 from decimal import ROUND_FLOOR, Decimal
-from typing import Final
+from functools import lru_cache
+from typing import Final, cast
 
 import msgspec
 
@@ -72,6 +73,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _SCIENTIFIC: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}")
 _SHIFTS: Final = {0: "", 3: "e-3"}
 _INT64: Final = 2**63
+_LONGEST: Final = 19  # digits of 2**63
 _TEXT_FIELDS: Final = ("measurand", "phase", "location", "context", "unit", "format")
 
 
@@ -88,7 +90,6 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
         signed: The value is SignedData, not a number.
         measurement: Value in business units, unit, context.
         wh: For active import registers the value in whole Wh, rounded down.
-        text_is_number: Whether the value could be read.
     """
 
     key: str
@@ -107,28 +108,55 @@ def read_sample(sampled: object, found: set[str]) -> Sample:
     if type(sampled) is not dict:
         raise UnreadableSampleError(f"a sampledValue is {sampled!r:.40}, not an object")
     get = sampled.get
-    for name in _TEXT_FIELDS:
-        value = get(name)
+    try:
+        shape = _shape(*map(get, _TEXT_FIELDS))
+    except TypeError:  # a list or an object can't be looked up
+        shape = _shape.__wrapped__(*map(get, _TEXT_FIELDS))
+    number = None if shape.signed else _number_text(get("value"), found)
+    converted = None if number is None else _shifted(number, shape.shift)
+    wh = None
+    if shape.is_register and converted is not None and number is not None:
+        wh = _whole_wh(number, shape.shift)
+    return Sample(
+        shape.key,
+        shape.location,
+        shape.signed,
+        Measurement(value=converted, unit=shape.unit, context=shape.context),
+        wh,
+    )
+
+
+class _Shape(msgspec.Struct, frozen=True, gc=False):
+    """All of a sampledValue but its value."""
+
+    key: str
+    location: str
+    signed: bool
+    context: str
+    unit: str | None
+    shift: int
+    is_register: bool
+
+
+# A charge point sends the same few shapes for years, so each is worked out once.
+@lru_cache(maxsize=1024)
+def _shape(*texts: object) -> _Shape:
+    for name, value in zip(_TEXT_FIELDS, texts, strict=True):
         if value is not None and type(value) is not str:
             raise UnreadableSampleError(f"{name} of a sampledValue is {value!r:.40}, not a text")
-    measurand = get("measurand") or REGISTER
-    phase = get("phase")
-    unit = get("unit")
+    measurand, phase, location, context, unit, form = cast("tuple[str | None, ...]", texts)
+    measurand = measurand or REGISTER
     if unit is None:
         unit = _DEFAULT_UNITS.get(measurand)
-    unit, shift = _UNITS.get(unit, (unit, 0)) if unit is not None else (None, 0)
-    signed = get("format") == "SignedData"
-    number = None if signed else _number_text(get("value"), found)
-    converted = None if number is None else _shifted(number, shift)
-    wh = None
-    if converted is not None and number is not None and unit == "kWh" and measurand == REGISTER:
-        wh = _whole_wh(number, shift)
-    return Sample(
-        f"{measurand}.{phase}" if phase else measurand,
-        get("location") or "Outlet",
-        signed,
-        Measurement(value=converted, unit=unit, context=get("context") or DEFAULT_CONTEXT),
-        wh,
+    unit, shift = (None, 0) if unit is None else _UNITS.get(unit, (unit, 0))
+    return _Shape(
+        key=f"{measurand}.{phase}" if phase else measurand,
+        location=location or "Outlet",
+        signed=form == "SignedData",
+        context=context or DEFAULT_CONTEXT,
+        unit=unit,
+        shift=shift,
+        is_register=measurand == REGISTER and unit == "kWh",
     )
 
 
@@ -139,14 +167,13 @@ def named(samples: list[Sample], found: set[str]) -> dict[str, Sample]:
     they would collide, then contexts. Of several with the same name in full the first readable one
     stays. SignedData only stands where there is no plain value.
     """
-    keys: dict[str, list[Sample]] = {}
-    for sample in samples:
-        keys.setdefault(sample.key, []).append(sample)
-    result: dict[str, Sample] = {}
-    for key, group in keys.items():
-        if len(group) == 1:
-            result[key] = group[0]
-        else:
+    result = {sample.key: sample for sample in samples}
+    if len(result) < len(samples):
+        result = {}
+        keys: dict[str, list[Sample]] = {}
+        for sample in samples:
+            keys.setdefault(sample.key, []).append(sample)
+        for key, group in keys.items():
             result.update(_told_apart(key, group, found))
     for sample in result.values():
         if sample.measurement.value is None:
@@ -238,6 +265,3 @@ def _whole_wh(number: str, shift: int) -> int | None:
             return None
         wh = int(exact.to_integral_value(ROUND_FLOOR))
     return wh if -_INT64 <= wh < _INT64 else None
-
-
-_LONGEST: Final = 19

@@ -28,6 +28,7 @@ from schemas.events import Measurement, MeterReading, TransactionId
 
 BACKWARDS: Final = "register_backwards"
 INVALID_ID: Final = "invalid_transaction_id"
+_BEGIN_KEYS: Final = (REGISTER, f"{REGISTER}.Transaction.Begin")
 
 
 class Element(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def read_element(element: object, found: set[str]) -> Element:
 
 
 def _begin(samples: dict[str, Sample]) -> int | None:
-    for key in (REGISTER, f"{REGISTER}.Transaction.Begin"):
+    for key in _BEGIN_KEYS:
         sample = samples.get(key)
         if sample is not None and sample.measurement.context == "Transaction.Begin":
             return sample.wh

@@ -8,6 +8,7 @@ session's event reached its topic.
 
 import asyncio
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -42,9 +43,14 @@ class ChunkWriter:
         self._names = names
         self._events = events
         self._dead_letters = dead_letters
-        self._producer = Producer(
+        self._bootstrap_servers = bootstrap_servers
+
+    @cached_property
+    def _producer(self) -> Producer:
+        # With the first chunk: commands such as `faust agents` make an app that writes nothing.
+        return Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                "bootstrap.servers": self._bootstrap_servers,
                 "acks": "all",
                 "enable.idempotence": True,
                 "delivery.timeout.ms": _DELIVERY_MS,
