@@ -28,10 +28,11 @@ def main(argv: list[str] | None = None) -> int:
         # Here, not at the top: --help works without the extra, and its absence gets one line.
         from devstack import commands  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA:
             raise
         sys.stderr.write(
-            f"chargelog-devstack: the package {error.name} is missing; "
+            f"chargelog-devstack: the package {package} is missing; "
             "install chargelog with its extra: pip install 'chargelog[devstack]'\n"
         )
         return _EXIT_USAGE

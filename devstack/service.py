@@ -36,8 +36,13 @@ class Service(LocalProcess):
         return (sys.executable, "-m", self.name)
 
     def environment(self) -> Mapping[str, str]:
-        """This process's environment and the given variables."""
-        return {**os.environ, **self._variables}
+        """This process's environment and the given variables; what is written goes to `directory`.
+
+        APP_DATADIR is Faust's: it makes that directory, in the working directory by default.
+        """
+        home = self.directory.resolve()
+        places = {"TMPDIR": str(home), "APP_DATADIR": str(home / f"{self.name}-data")}
+        return {**os.environ, **places, **self._variables}
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200."""

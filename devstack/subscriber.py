@@ -87,6 +87,7 @@ class TopicReader:
 
     def __init__(self, bootstrap_servers: str, topics: list[str]) -> None:
         self._topics = topics
+        self._ends: list[TopicPartition] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -100,13 +101,11 @@ class TopicReader:
     def start(self) -> None:
         """Remember where the topics end now."""
         metadata = self._consumer.list_topics(timeout=_READ_TIMEOUT_S).topics
-        self._consumer.assign(
-            [
-                TopicPartition(topic, partition, self._end(topic, partition))
-                for topic in self._topics
-                for partition in metadata[topic].partitions
-            ]
-        )
+        self._ends = [
+            TopicPartition(topic, partition, self._end(topic, partition))
+            for topic in self._topics
+            for partition in metadata[topic].partitions
+        ]
 
     def read(self) -> dict[str, list[bytes]]:
         """The values that were added, by topic; in order within each partition.
@@ -115,7 +114,9 @@ class TopicReader:
             StartError: Kafka does not answer.
         """
         values: dict[str, list[bytes]] = {topic: [] for topic in self._topics}
-        unread = len(self._consumer.assignment())
+        # Not before now: an end of partition is reported each time a partition has been read up.
+        self._consumer.assign(self._ends)
+        unread = len(self._ends)
         while unread:
             message = self._consumer.poll(_READ_TIMEOUT_S)
             if message is None:

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, NamedTuple
 
 from devstack.simulator import Record, Session
+from processor.currencies import minor_digits
 from schemas.event_json import to_json
 from schemas.events import BusinessEvent, Completed, SessionCost
 from schemas.frames import OcppFrame
@@ -84,6 +85,8 @@ def totals(records: Sequence[Record], outcome: Outcome) -> Totals:
         for event in outcome.events
         if isinstance(event.payload, Completed) and event.payload.energy_used is not None
     ]
+    cost = sum((c.estimated_cost for c in costs), Decimal(0))
+    currencies = sorted({c.currency for c in costs})
     return Totals(
         charge_points=len(records),
         frames=len(outcome.frames),
@@ -91,8 +94,8 @@ def totals(records: Sequence[Record], outcome: Outcome) -> Totals:
         messages=len(outcome.messages),
         sessions=len(energies),
         energy_kwh=sum((Decimal(str(energy)) for energy in energies), Decimal(0)),
-        cost=sum((cost.estimated_cost for cost in costs), Decimal(0)),
-        currency="/".join(sorted({cost.currency for cost in costs})),
+        cost=cost.quantize(min(map(_minor_unit, currencies), default=Decimal(1))),
+        currency="/".join(currencies),
     )
 
 
@@ -188,8 +191,12 @@ def _of_session(session: Session, events: Sequence[BusinessEvent]) -> Iterator[s
 
 
 def _price(session: Session, cost: SessionCost) -> Decimal:
-    """The session's price at the event's rates, in the minor unit that the event uses."""
+    """The session's price at the event's rates."""
     minutes = Decimal((session.stop_time - session.start_time) // timedelta(seconds=1)) / 60
     energy = Decimal(session.energy_wh) / _WH_PER_KWH
     price = energy * cost.energy_rate + minutes * cost.time_rate + (cost.session_fee or 0)
-    return price.quantize(cost.estimated_cost, ROUND_HALF_UP)
+    return price.quantize(_minor_unit(cost.currency), ROUND_HALF_UP)
+
+
+def _minor_unit(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-minor_digits(currency))

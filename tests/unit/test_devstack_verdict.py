@@ -12,6 +12,7 @@ from devstack.simulator import Record, Session, plan
 from devstack.verdict import (
     MqttMessage,
     Outcome,
+    Totals,
     disagreements,
     expected_events,
     expected_messages,
@@ -66,7 +67,7 @@ COST = SessionCost(
     end_time=STOP_US,
     energy_consumed=24.0,
     duration=90.0,
-    estimated_cost=Decimal("2.88"),
+    estimated_cost=Decimal("2.880000"),  # as Avro's decimal gives it
     currency="USD",
     pricing_model="energy_based",
     energy_rate=Decimal("0.12"),
@@ -144,7 +145,9 @@ def test_what_agrees_is_not_blamed_and_summed() -> None:
     assert disagreements([RECORD], GOOD) == []
     assert expected_events(RECORD).total() == 5
     assert expected_messages([RECORD]) == len(GOOD.messages) == 7
-    assert totals([RECORD], GOOD) == (1, 2, 5, 7, 1, Decimal(24), Decimal("2.88"), "USD")
+    summary = totals([RECORD], GOOD)
+    assert summary == Totals(1, 2, 5, 7, 1, Decimal(24), Decimal("2.88"), "USD")
+    assert str(summary.cost) == "2.88"
 
 
 def twice(events: list[BusinessEvent]) -> list[BusinessEvent]:
@@ -240,3 +243,17 @@ def test_a_plan_depends_on_seed_and_identity_alone() -> None:
         registers = [session.meter_start, *(sample.register for sample in session.samples)]
         assert registers == sorted(set(registers))
     assert [session.connector_id for session in plan(1, "a", connectors=3)] == [1, 2, 3]
+
+
+def test_prices_are_rounded_to_the_currency_s_minor_unit() -> None:
+    cost = msgspec.structs.replace(
+        COST, currency="JPY", energy_rate=Decimal("20.02"), estimated_cost=Decimal(480)
+    )
+    outcome = outcome_of(events_with(session_cost=cost))
+    assert disagreements([RECORD], outcome) == []
+    assert str(totals([RECORD], outcome).cost) == "480"
+
+
+def test_nothing_that_came_out_is_summed_too() -> None:
+    nothing = Totals(1, 0, 0, 0, 0, Decimal(0), Decimal(0), "")
+    assert totals([RECORD], Outcome([], [], [])) == nothing
