@@ -1,5 +1,6 @@
 """Child processes that never outlive their parent: brokers and services of the local stack."""
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -40,11 +41,21 @@ class _Guard:
                     stdin=subprocess.PIPE,
                     start_new_session=True,
                 )
+                atexit.register(self._end, self._process)
             if self._process.stdin is not None:
                 # Someone may have killed the guard; stopping in order must still work.
                 with contextlib.suppress(BrokenPipeError):
                     self._process.stdin.write(line.encode())
                     self._process.stdin.flush()
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        # Left to the interpreter's end, an open pipe and a running child are complained about.
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2 * guard.GRACE_SECONDS)
 
 
 _guard: Final = _Guard()
