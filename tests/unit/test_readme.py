@@ -9,7 +9,7 @@ from readme import ROOT, blocks
 
 def test_the_python_example_prints_what_the_readme_shows() -> None:
     (code,) = blocks("python")
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout == blocks("json")[0]
@@ -20,7 +20,7 @@ def test_the_wrong_setting_prints_what_the_readme_shows() -> None:
     found = re.match(r"chargelog-(\w+): ([A-Z_]+)='([^']*)' is not valid", shown)
     assert found is not None
     service, name, value = found.groups()
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-m", service],
         capture_output=True,
         text=True,
