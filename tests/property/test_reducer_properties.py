@@ -1,5 +1,6 @@
 """What holds for every sequence of frames, sensible or not."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -31,13 +32,15 @@ JSON = st.recursive(
 
 # Few different values, so that ids meet again, registers run backwards and times collide.
 CONNECTORS = st.sampled_from([0, 1, 1, 1, 2, "1"])
-IDS = st.sampled_from([-1, 0, 1, 2, 3, "2"])
+IDS = st.sampled_from([1, 2, 3, 1, 2, 3, "2", -1, 0])
 TAGS = st.sampled_from(["A", "B", None])
-REGISTERS = st.sampled_from([0, 1000, 1500, 99_999, -1, "2000", None])
+REGISTERS = st.sampled_from([0, 1000, 1500, 2500, 99_999, "2000", -1, None])
 TIMES = st.sampled_from(
     [
         "2023-12-07T10:15:30Z",
         "2023-12-07T10:16:00Z",
+        "2023-12-07T10:30:00Z",
+        "2023-12-07T12:45:30.5Z",
         "2023-12-07T11:45:30",
         "2023-12-07T12:00:00+01:00",
         "1970-01-01T00:00:00Z",
@@ -85,9 +88,9 @@ MESSAGE_IDS = st.sampled_from(["a", "b"])
 @st.composite
 def _calls(draw: st.DrawFn) -> OcppFrame:
     action = draw(st.sampled_from(sorted(CALLS)))
-    payload = draw(CALLS[action] if draw(st.integers(0, 9)) else JSON)
+    payload = draw(JSON if draw(st.integers(0, 9)) == 7 else CALLS[action])
     message_id = draw(MESSAGE_IDS)
-    raw = orjson.dumps([2, message_id, action, payload], option=orjson.OPT_NON_STR_KEYS)
+    raw = json.dumps([2, message_id, action, payload]).encode()
     violation = draw(st.sampled_from([None, None, "violates its schema"]))
     return frame(raw, action=action, message_id=message_id, violation=violation)
 
@@ -108,8 +111,34 @@ def _answers(draw: st.DrawFn) -> OcppFrame:
 
 
 @st.composite
+def _sessions(draw: st.DrawFn) -> list[OcppFrame]:
+    """A Start with its answer, then perhaps other frames and a Stop."""
+    message_id = draw(MESSAGE_IDS)
+    transaction_id = draw(IDS)
+    start = orjson.dumps([2, message_id, "StartTransaction", draw(CALLS["StartTransaction"])])
+    answer = {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
+    stop = {**draw(CALLS["StopTransaction"]), "transactionId": transaction_id}
+    return [
+        frame(start, action="StartTransaction", message_id=message_id),
+        frame(
+            orjson.dumps([3, message_id, answer]),
+            kind="CALLRESULT",
+            action="StartTransaction",
+            message_id=message_id,
+            direction="outbound",
+        ),
+        *draw(st.lists(_calls(), max_size=3)),
+        *(
+            [frame(orjson.dumps([2, "c", "StopTransaction", stop]), action="StopTransaction")]
+            * draw(st.integers(0, 2))
+        ),
+    ]
+
+
+@st.composite
 def _sequences(draw: st.DrawFn) -> list[OcppFrame]:
-    frames = draw(st.lists(_calls() | _answers(), max_size=30))
+    one = (_calls() | _answers()).map(lambda new: [new])
+    frames = [new for some in draw(st.lists(one | _sessions(), max_size=12)) for new in some]
     steps = draw(st.lists(st.integers(-3, 3), min_size=len(frames), max_size=len(frames)))
     at = START_NS
     timed = []
@@ -217,7 +246,7 @@ def test_the_same_frames_give_the_same_bytes_and_every_event_can_be_written(
 def test_any_json_is_digested_or_refused_with_its_reason(
     action: str, payload: object, number: int
 ) -> None:
-    raw = orjson.dumps([number, "a", action, payload], option=orjson.OPT_NON_STR_KEYS)
+    raw = json.dumps([number, "a", action, payload]).encode()
     try:
         reduce(frame(raw, action=action, message_id="a"), MemoryRows(), TARIFFS)
     except IndigestibleFrameError as error:
