@@ -5,6 +5,7 @@ Chargelog's settings and logs.
 """
 
 import os
+from functools import partial
 from typing import Any, Final, cast
 
 import faust
@@ -56,7 +57,7 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
         broker_heartbeat_interval=_SESSION_TIMEOUT_S / 3,
         broker_commit_interval=0.5,
         stream_wait_empty=False,
-        web_host=settings.processor_canonical_host or settings.processor_web_host,
+        web_host=settings.canonical_host,
         web_bind=settings.processor_web_host,
         web_port=settings.processor_web_port,
         web_in_thread=False,
@@ -126,8 +127,13 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
             await app.commit({TP(names.frames, partition)})
             pending = []
 
+    metrics.PARTITIONS.set_function(partial(_partitions_held, app, names.frames))
     add_pages(app, table)
     return app
+
+
+def _partitions_held(app: Any, topic: str) -> int:  # noqa: ANN401 - Faust ships no types
+    return sum(tp.topic == topic for tp in app.assignor.assigned_actives())
 
 
 def _record(message: Any) -> Record:  # noqa: ANN401 - Faust ships no types

@@ -1,6 +1,7 @@
 """The worker as a process of its own, on a real Kafka; the pure fold says what must come out."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -50,6 +51,7 @@ def worker(kafka: Kafka, prefix: str, port: int, log: Path) -> Iterator[subproce
         "TOPIC_PREFIX": prefix,
         "PARTITIONS": str(PARTITIONS),
         "PROCESSOR_WEB_PORT": str(port),
+        "PROCESSOR_CANONICAL_HOST": "localhost",
     }
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -197,6 +199,35 @@ def test_a_killed_worker_loses_nothing_and_repeats_only_equal_events(
     got = by_charge_point([value for _, value in read(kafka, names.events)])
     assert got == by_charge_point([EVENTS.encode(event) for event in expected])
     assert dict(read(kafka, names.connectors_changelog)) == rows
+
+
+def test_any_worker_answers_for_every_charge_point(
+    kafka: Kafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    names = TopicNames(topic_prefix)
+    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    frames = history(charge_points=12, sessions=1)
+    append(kafka, names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
+    ports = [free_port(), free_port()]
+
+    def rows_held(port: int) -> int:
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        found = re.search(r"^chargelog_processor_partitions (\d+)", text, re.MULTILINE)
+        return 0 if found is None else int(found[1])
+
+    with (
+        worker(kafka, topic_prefix, ports[0], tmp_path / "first.log"),
+        worker(kafka, topic_prefix, ports[1], tmp_path / "second.log"),
+    ):
+        eventually(
+            lambda: all(is_ready(port) and rows_held(port) == PARTITIONS / 2 for port in ports),
+            f"both workers hold two partitions; see {tmp_path}",
+        )
+        eventually(lambda: len(read(kafka, names.events)) == 36, "every event")
+        for port in ports:
+            for number in range(12):
+                url = f"http://127.0.0.1:{port}/charge-points/CP{number}"
+                assert requests.get(url, timeout=5).json()["clientId"] == f"CP{number}"
 
 
 def test_poison_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
