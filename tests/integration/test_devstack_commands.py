@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from readme import blocks, masked
 
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
@@ -110,6 +111,8 @@ def test_the_demo_prints_every_message_and_agrees_with_the_charge_points(
         summary,
     )
     assert found is not None, summary
+    shown = blocks("text")[1].splitlines()  # the README's excerpt of this output
+    assert {masked(line) for line in shown} <= {masked(line) for line in [*messages, summary]}
     frames, events, total = (int(figure) for figure in found.groups()[:3])
     assert frames + events == total == len(messages)
     topics = [line.partition(" ")[0] for line in messages]
