@@ -26,10 +26,9 @@ from schemas.topics import CONNECTORS_TABLE, TopicNames
 
 log = structlog.get_logger(__name__)
 
-_CHUNK: Final = 90
-"""A crash repeats one chunk at most. A session has three frames or more, so a chunk ends no more
-sessions of a charge point than the reducer remembers (32), which is how it knows a repeated frame
-and emits nothing for it."""
+_CHUNK: Final = 30
+"""A crash repeats one chunk at most. A chunk ends no more sessions of a charge point than the
+reducer remembers (32), which is how it knows a repeated frame and emits nothing for it."""
 _SESSION_TIMEOUT_S: Final = 6.0
 _EXIT_FAILED: Final = 1
 
