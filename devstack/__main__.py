@@ -22,6 +22,8 @@ def main(argv: list[str] | None = None) -> int:
         received.append(number)
         signal.raise_signal(signal.SIGINT)
 
+    # Explicitly: a shell starts background jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:

@@ -226,6 +226,10 @@ class LocalProcess(ABC):
     def pause(self) -> None:
         """SIGSTOP: the program hangs with its connections open, as a long GC pause would."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            # The signal is only pending until every thread has seen it; WNOWAIT leaves the
+            # child's state for Popen to collect.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""

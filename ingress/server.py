@@ -197,6 +197,8 @@ class IngressServer:
                     await asyncio.sleep(delay)
                 async with connection.busy:
                     if self._draining:
+                        # Not left to the end of the handler, which closes with 1000.
+                        await _say_goodbye(websocket)
                         return
                     answer = await self._exchange.handle(connection.session, raw)
                     if answer is not None:
@@ -214,7 +216,11 @@ class IngressServer:
 
 async def _finish(connection: ChargePointConnection) -> None:
     async with connection.busy:
-        await connection.websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
+        await _say_goodbye(connection.websocket)
+
+
+async def _say_goodbye(websocket: ServerConnection) -> None:
+    await websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

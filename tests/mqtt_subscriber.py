@@ -27,15 +27,19 @@ class Received:
 
 @contextmanager
 def subscriber(
-    host: str, port: int, *topics: str, version: Literal["5", "3.1.1"] = "5"
+    host: str, port: int, *topics: str, version: Literal["5", "3.1.1"] = "5", keep: bool = False
 ) -> Iterator[Received]:
-    """A paho subscriber with a thread of its own; it subscribes again after a reconnect."""
+    """A paho subscriber with a thread of its own; it subscribes again after a reconnect.
+
+    With `keep` (MQTT 3.1.1) the broker keeps its session, and what comes while it is away.
+    """
     received = Received()
     ready = threading.Event()
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=f"subscriber-{time.monotonic_ns()}",
         protocol=MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311,
+        clean_session=None if version == "5" else not keep,
     )
     client.reconnect_delay_set(1, 1)
 

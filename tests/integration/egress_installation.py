@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
-from egress_kit import Received
+from mqtt_subscriber import Received
 
 from egress.connection import MqttOptions
 from egress.publisher import Publisher

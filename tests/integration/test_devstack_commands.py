@@ -25,6 +25,9 @@ from devstack.simulator import CompressedClock, operate, plan
 
 pytestmark = pytest.mark.integration
 
+# A shell starts background jobs with SIGINT ignored; signals must end the command all the same.
+BACKGROUND = """trap '' INT; exec "$@" """
+
 
 class Command:
     """A command in a process of its own; finds everything that it starts by an environment mark."""
@@ -36,7 +39,7 @@ class Command:
             n: v for n, v in os.environ.items() if n not in {"KAFKA_BOOTSTRAP_SERVERS", "MQTT_HOST"}
         }
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "devstack", *arguments],
+            ["/bin/sh", "-c", BACKGROUND, "sh", sys.executable, "-m", "devstack", *arguments],
             env={**environment, "TMPDIR": str(directory), **variables, name: value},
             cwd=directory,
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from egress_kit import GuardedMosquitto, Note, Wire, subscriber, until
+from egress_kit import GuardedMosquitto, Note, Wire
+from mqtt_subscriber import subscriber, until
 
 from devstack.existing import ExistingMqtt
 from devstack.mqtt import Mosquitto, MqttBroker

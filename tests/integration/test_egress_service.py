@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from egress_installation import Installation, frame, numbers
-from egress_kit import Wire, subscriber, until
+from egress_kit import Wire
+from mqtt_subscriber import subscriber, until
 
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker

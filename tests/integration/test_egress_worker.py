@@ -8,7 +8,8 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 from egress_installation import FRAMES, Installation, event, frame, numbers, read_all
-from egress_kit import GuardedMosquitto, Received, Wire, subscriber
+from egress_kit import GuardedMosquitto, Wire
+from mqtt_subscriber import Received, subscriber
 
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
