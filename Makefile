@@ -12,7 +12,7 @@ EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format clean
+.PHONY: help demo run test bench lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,11 +35,15 @@ test: $(STAMP) ## every test, on real brokers
 	@for program in $(MISSING); do echo "note: the tests marked '$$program' are left out: $$program is not installed here (CI runs them)"; done
 	@$(BIN)/python -m pytest -m "$(MARKERS)"
 
+bench: $(STAMP) ## benchmarks against named peers; BENCH='<pattern> …' selects, SIZE=quick tries them out
+	@$(BIN)/python -m devstack fetch
+	@$(BIN)/python -m bench $(if $(BENCH),$(BENCH),'*') --size $(or $(SIZE),full)
+
 lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests
+	@$(BIN)/mypy tests bench
 	@$(BIN)/lint-imports
 
 format: $(STAMP) ## let ruff format the code
