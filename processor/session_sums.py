@@ -1,7 +1,6 @@
 """What a session used and what it costs."""
 
 from processor.meter_values import BACKWARDS
-from processor.state import Start
 from processor.step import Anomalies, Step
 from schemas.events import Completed, SessionCost
 
@@ -29,13 +28,20 @@ def duration_minutes(
 
 
 def session_cost(
-    step: Step, start: Start, completed: Completed, found: Anomalies
+    step: Step, place: int, received_at: int, completed: Completed, found: Anomalies
 ) -> SessionCost | None:
-    """The price under the tariff in force when the session started; None where it is unknown."""
+    """The price under the tariff in force when the session started; None where it is unknown.
+
+    Args:
+        step: The frame that ended it.
+        place: What tariffs know as connector: its number, in OCPP 2.x the EVSE's.
+        received_at: When its start was received, which dates a start without time.
+        completed: The session.
+        found: Anomalies of the events to come.
+    """
+    start_time = completed.start_time
     tariff = step.tariffs.at(
-        step.frame.client_id,
-        start.connector_id,
-        start.received_at if start.start_time is None else start.start_time,
+        step.frame.client_id, place, received_at if start_time is None else start_time
     )
     if tariff is None:
         found |= {"no_tariff", "cost_unknown"}
@@ -64,6 +70,7 @@ def session_cost(
         energy_rate=tariff.energy_rate,
         time_rate=tariff.time_rate,
         session_fee=tariff.session_fee or None,
+        evse_id=completed.evse_id,
     )
 
 

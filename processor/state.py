@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from processor.row_value import RowValue
 from schemas.errors import ChargelogError
 from schemas.events import UNKNOWN_STATUS
 
@@ -21,13 +22,7 @@ CHARGE_POINT: Final = 0
 """OCPP 1.6 §4.9: connector 0 is the charge point itself."""
 
 
-class _Value(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False
-):
-    """Fields at their default are left out of the changelog."""
-
-
-class Start(_Value, frozen=True):
+class Start(RowValue, frozen=True):
     """What a StartTransaction.req said (OCPP 1.6 §6.45).
 
     Attributes:
@@ -49,7 +44,7 @@ class Start(_Value, frozen=True):
     anomalies: tuple[str, ...] = ()
 
 
-class Session(_Value, frozen=True):
+class Session(RowValue, frozen=True):
     """A session, open or over.
 
     Attributes:
@@ -71,7 +66,7 @@ class Transaction(Session, frozen=True):
     register: int | None = None
 
 
-class StopContent(_Value, frozen=True):
+class StopContent(RowValue, frozen=True):
     """What makes two StopTransaction requests the same one sent twice, beside the id."""
 
     meter_stop: int | None = None
@@ -85,14 +80,14 @@ class ClosedTransaction(Session, frozen=True):
     stop: StopContent
 
 
-class OrphanStop(_Value, frozen=True):
+class OrphanStop(RowValue, frozen=True):
     """A Stop whose Start was never seen, kept so that a retransmission is known for one."""
 
     transaction_id: int
     stop: StopContent
 
 
-class ConnectorRow(_Value, frozen=True, tag="connector"):
+class ConnectorRow(RowValue, frozen=True, tag="connector"):
     """One connector.
 
     Attributes:
@@ -112,7 +107,7 @@ class ConnectorRow(_Value, frozen=True, tag="connector"):
     total_energy: float | None = None
 
 
-class ChargePointRow(_Value, frozen=True, tag="chargePoint"):
+class ChargePointRow(RowValue, frozen=True, tag="chargePoint"):
     """The charge point itself.
 
     Attributes:
@@ -125,10 +120,10 @@ class ChargePointRow(_Value, frozen=True, tag="chargePoint"):
     last_event_ns: int = 0
     connectors: tuple[int, ...] = ()
     connector: ConnectorRow = ConnectorRow()
-    pending: dict[str, Start] = {}
+    pending: dict[str, Start] = msgspec.field(default_factory=dict)
 
 
-class HistoryRow(_Value, frozen=True, tag="history"):
+class HistoryRow(RowValue, frozen=True, tag="history"):
     """Sessions that are over, oldest first, a bounded number per connector.
 
     Attributes:

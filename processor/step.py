@@ -72,7 +72,7 @@ class Step:
         """The connector's row, staged or stored; a new one if it was never heard of."""
         if connector_id == CHARGE_POINT:
             return self.charge_point.connector
-        row = self._get(row_key(self.frame.client_id, connector_id))
+        row = self.row(row_key(self.frame.client_id, connector_id))
         return _NEW_CONNECTOR if row is None else cast("ConnectorRow", row)
 
     def open_sessions(self, transaction_id: int) -> list[Transaction]:
@@ -96,9 +96,13 @@ class Step:
             )
         self._staged[row_key(self.frame.client_id, connector_id)] = row
 
+    def put(self, key: str, row: Row) -> None:
+        """Stage a row."""
+        self._staged[key] = row
+
     def history(self) -> HistoryRow:
         """The ended sessions."""
-        row = self._get(history_key(self.frame.client_id))
+        row = self.row(history_key(self.frame.client_id))
         return _NEW_HISTORY if row is None else cast("HistoryRow", row)
 
     def put_history(self, row: HistoryRow) -> None:
@@ -130,6 +134,7 @@ class Step:
         for key, staged in self._staged.items():
             self._rows.set(key, staged)
 
-    def _get(self, key: str) -> Row | None:
+    def row(self, key: str) -> Row | None:
+        """The row, staged or stored."""
         staged = self._staged.get(key)
         return self._rows.get(key) if staged is None else staged

@@ -66,7 +66,7 @@ def stop_called(step: Step) -> None:
         reason=reason,
         status="completed",
     )
-    cost = session_cost(step, start, completed, found)
+    cost = session_cost(step, start.connector_id, start.received_at, completed, found)
     step.emit("completed", completed, found)
     if cost is not None:
         step.emit("session_cost", cost, found)
