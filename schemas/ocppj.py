@@ -1,5 +1,6 @@
 """OCPP-J messages: arrays ⇄ types (OCPP-J 1.6 §4.2; OCPP 2.0.1 and 2.1 Part 4 §4.2)."""
 
+import re
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -79,6 +80,12 @@ _SHAPES: Final[dict[type[Message], tuple[int, str]]] = {
 MAX_MESSAGE_ID: Final = 36
 """OCPP-J 1.6 §4.1.4: a message id is a string of at most 36 characters (a UUID's length)."""
 
+_HEAD_OF_CALL: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*2[ \t\r\n]*,[ \t\r\n]*"
+    rb'("(?:[^"\\\x00-\x1f]|\\.){1,432}")[ \t\r\n]*,'
+)
+"""A CALL up to its message id, of which each character may be an escape like \\u0041."""
+
 
 def parse(raw: bytes, protocol: str) -> Message:
     """The OCPP-J message in `raw`.
@@ -86,12 +93,12 @@ def parse(raw: bytes, protocol: str) -> Message:
     Raises:
         UnknownMessageTypeError: The array's first element is no message type of `protocol`.
         MalformedFrameError: Anything else that is wrong with the array's form; its `message_id`
-            is set where it could still be read.
+            is set where it could still be read, also from a CALL that is no JSON further on.
     """
     try:
         array = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedFrameError(f"not JSON: {error}") from error
+        raise MalformedFrameError(f"not JSON: {error}", _id_of_broken_call(raw)) from error
     if not isinstance(array, list) or not array:
         raise MalformedFrameError("not a JSON array with a message type, e.g. [2, id, action, {}]")
     message_id = array[1] if len(array) > 1 and _is_id(array[1]) else None
@@ -119,6 +126,19 @@ def parse(raw: bytes, protocol: str) -> Message:
 def dump(message: Message) -> bytes:
     """The message as the UTF-8 JSON text that goes on the wire."""
     return orjson.dumps([_NUMBER_OF[type(message)], *msgspec.structs.astuple(message)])
+
+
+def _id_of_broken_call(raw: bytes) -> str | None:
+    # Firmware writes NaN, and cuts texts in the middle of a character. Without an answer its
+    # charge point would wait for the time limit, and send the same again.
+    head = _HEAD_OF_CALL.match(raw)
+    if head is None:
+        return None
+    try:
+        message_id: str = orjson.loads(head[1])
+    except orjson.JSONDecodeError:
+        return None
+    return message_id if _is_id(message_id) else None
 
 
 def _is_id(value: object) -> bool:

@@ -93,7 +93,7 @@ def test_messages_as_the_specification_shows_them(text: str, message: Message) -
     [
         (b"", None, "not JSON"),
         (b"[2,", None, "not JSON"),
-        (b'[2,"1","Heartbeat",{"a":NaN}]', None, "not JSON"),
+        (b'[2,"1","Heartbeat",{"a":NaN}]', "1", "not JSON"),
         (b'[2,"\xff","Heartbeat",{}]', None, "not JSON"),
         (b"{}", None, "not a JSON array"),
         (b"[]", None, "not a JSON array"),

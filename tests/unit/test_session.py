@@ -203,6 +203,22 @@ def test_lenient_flags_a_violation_and_answers_normally(
     assert met(s, received).frame.kind == "CALLRESULT"
 
 
+@pytest.mark.parametrize("depth", [250, 260, 500, 1000])
+def test_a_deeply_nested_payload_is_flagged_and_answered(depth: int) -> None:
+    # Between the limits of jsonschema-rs (255 levels) and orjson (1,024).
+    raw = b'[2,"m-1","Heartbeat",' + b'{"a":' * depth + b"1" + b"}" * depth + b"]"
+    s = session("lenient")
+    received = s.receive(raw, NOW)
+    assert str(received.frame.violation).startswith("FormationViolation: payload: ")
+    assert met(s, received).frame.kind == "CALLRESULT"
+
+
+def test_a_payload_with_thousands_of_errors_is_refused_at_the_first() -> None:
+    payload = {"connectorId": 1, "meterValue": [{"timestamp": "x"}] * 7000}
+    received = session("strict").receive(call("MeterValues", payload), NOW)
+    assert str(received.frame.violation).count("meterValue.") == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -229,6 +245,16 @@ def test_lenient_refuses_a_start_without_what_its_id_depends_on(change: dict[str
         (b'[2,"m-1","Heartbeat",{},{}]', "m-1"),
         (b'[2,"m-1","Heartbeat",[]]', "m-1"),
         (b'[2,"m-1",7,{}]', "m-1"),
+        # No JSON further on, but the head tells that it is a CALL, and which.
+        (b'[2,"m-1","MeterValues",{"connectorId":1,"meterValue":NaN}]', "m-1"),
+        (b'[2,"m-1","Heartbeat",{"a":-Infinity}]', "m-1"),
+        (b'[2,"m-1","Heartbeat",{"a":1e400}]', "m-1"),
+        (b'[2,"m-1","Heartbeat",{"a":' + b"9" * 400 + b"}]", "m-1"),
+        (b'[2,"m-1","DataTransfer",{"vendorId":"\xff"}]', "m-1"),
+        (b'[2,"m-1","DataTransfer",{"vendorId":"\\ud800"}]', "m-1"),
+        (b'[2,"m-1","DataTransfer",{"vendorId":"cut of', "m-1"),
+        (b'\xef\xbb\xbf [ 2\t,\r\n"m\\u002d1" ,"Heartbeat",{}]', "m-1"),
+        (b'[2,"m-1","Heartbeat",' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"]", "m-1"),
     ],
 )
 def test_a_call_of_the_wrong_form_gets_formation_violation(raw: bytes, message_id: str) -> None:
@@ -250,7 +276,10 @@ def test_a_call_of_the_wrong_form_gets_formation_violation(raw: bytes, message_i
         b"[]",
         b'"[2]"',
         b"[" * 5000,
-        b'[2,"m-1","Heartbeat",{"a":"\\ud800"}]',
+        b'[2,"\xff","Heartbeat",{}]',
+        b'[2,"\\ud800","Heartbeat",{}]',
+        b'[2,"' + b"x" * 37 + b'","Heartbeat",{"a":NaN}]',
+        b'[3,"m-1",{"a":NaN}]',
         b'[2,1,"Heartbeat",{}]',
         b'[2,"' + b"x" * 37 + b'","Heartbeat",{}]',
         b'[3,"m-1"]',  # a broken answer is not answered
