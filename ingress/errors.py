@@ -5,6 +5,7 @@ ChargelogError
 ├── NotDurableError           Kafka did not confirm a record within the limit
 ├── AnswerNotDurableError     an answer could not be confirmed, so it must not be sent
 ├── UnanswerableError         a CALL's payload lacks what its answer needs
+├── UpstreamError             the central system behind refuses a charge point, or is away
 └── AuthorizationFileError    the list of idTags can't be read
 """
 
@@ -33,6 +34,18 @@ class AnswerNotDurableError(NotDurableError):
 
 class UnanswerableError(ChargelogError):
     """A field that the answer depends on is missing or unreadable; the charge point's fault."""
+
+
+class UpstreamError(ChargelogError):
+    """The central system behind this one did not let a charge point in (`UPSTREAM_URL`).
+
+    Attributes:
+        status: HTTP status for the charge point: the central system's own, or 502 or 504.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class AuthorizationFileError(ChargelogError):

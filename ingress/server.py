@@ -15,10 +15,12 @@ from websockets.typing import Subprotocol
 
 from ingress import identity, versions
 from ingress.connections import Connections
-from ingress.errors import AnswerNotDurableError, IdentityError
+from ingress.errors import AnswerNotDurableError, IdentityError, UpstreamError
 from ingress.exchange import Exchange
 from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
+from ingress.relay import Relay
+from ingress.relayed_session import RelayedSession
 from ingress.session import Session
 from ingress.settings import IngressSettings
 
@@ -31,19 +33,34 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 class ChargePointConnection:
     """One connection of a charge point; `busy` is held while one of its frames is handled."""
 
-    def __init__(self, websocket: ServerConnection, session: Session, pace: Pace) -> None:
+    def __init__(
+        self, websocket: ServerConnection, session: Session | RelayedSession, pace: Pace
+    ) -> None:
         self.websocket = websocket
         self.session = session
         self.pace = pace
         self.busy = asyncio.Lock()
 
+    async def slow_down(self) -> None:
+        """Wait for as long as its charge point is ahead of the pace that it may send at."""
+        delay = self.pace.delay(asyncio.get_running_loop().time())
+        if delay > 0:
+            THROTTLED.inc()
+            await asyncio.sleep(delay)
+
 
 class IngressServer:
-    """Accepts charge points and hands their frames to `exchange`."""
+    """Accepts charge points and hands their frames to `exchange`.
 
-    def __init__(self, settings: IngressSettings, exchange: Exchange) -> None:
+    With a `relay` they are let in, and answered, by the central system behind it instead.
+    """
+
+    def __init__(
+        self, settings: IngressSettings, exchange: Exchange, relay: Relay | None = None
+    ) -> None:
         self._settings = settings
         self._exchange = exchange
+        self._relay = relay
         self._connections: Connections[ChargePointConnection] = Connections()
         self._closing: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -73,7 +90,7 @@ class IngressServer:
             settings.ingress_host,
             settings.ingress_port,
             process_request=self._admit,
-            select_subprotocol=_select_subprotocol,
+            select_subprotocol=self._select_subprotocol,
             compression="deflate" if settings.ingress_compression else None,
             open_timeout=settings.ingress_open_timeout_s,
             ping_interval=settings.ingress_ping_interval_s,
@@ -106,7 +123,7 @@ class IngressServer:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._server.wait_closed()
 
-    def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
+    async def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
         """Refuse by HTTP what can't become a session (OCPP-J 1.6 §3.2: 404 for an identity)."""
         try:
             client_id = identity.from_path(request.path)
@@ -117,7 +134,20 @@ class IngressServer:
         if full and client_id not in self._connections:
             text = f"all {self._settings.ingress_max_connections} connections are taken"
             return _refuse(websocket, "connections", 503, text)
+        if self._relay is not None:
+            try:
+                await self._relay.admit(websocket, client_id, request)
+            except UpstreamError as error:
+                return _refuse(websocket, "upstream", error.status, str(error))
         return None
+
+    def _select_subprotocol(
+        self, websocket: ServerConnection, offered: Sequence[Subprotocol]
+    ) -> Subprotocol | None:
+        if self._relay is not None:
+            return self._relay.chosen(websocket)
+        chosen = versions.choose(offered)
+        return None if chosen is None else Subprotocol(chosen)
 
     async def _serve(self, websocket: ServerConnection) -> None:
         request = websocket.request
@@ -140,7 +170,10 @@ class IngressServer:
             return
         connection = self._open(websocket, client_id, protocol)
         try:
-            await self._read(connection)
+            if isinstance(connection.session, RelayedSession):
+                await self._pass_on(connection, connection.session)
+            else:
+                await self._read(connection, connection.session)
         finally:
             self._connections.release(client_id, connection)
             CONNECTIONS.set(len(self._connections))
@@ -155,12 +188,17 @@ class IngressServer:
     def _open(
         self, websocket: ServerConnection, client_id: str, protocol: str
     ) -> ChargePointConnection:
-        session = Session(
-            client_id=client_id,
-            connection_id=str(uuid.uuid4()),
-            version=versions.VERSIONS[protocol],
-            mode=self._settings.ingress_validation,
-            heartbeat_interval_s=self._settings.heartbeat_interval_s,
+        version, connection_id = versions.VERSIONS[protocol], str(uuid.uuid4())
+        session = (
+            Session(
+                client_id=client_id,
+                connection_id=connection_id,
+                version=version,
+                mode=self._settings.ingress_validation,
+                heartbeat_interval_s=self._settings.heartbeat_interval_s,
+            )
+            if self._relay is None
+            else RelayedSession(client_id=client_id, connection_id=connection_id, version=version)
         )
         pace = Pace(self._settings.ingress_max_frames_per_s, asyncio.get_running_loop().time())
         connection = ChargePointConnection(websocket, session, pace)
@@ -185,22 +223,26 @@ class IngressServer:
             task.add_done_callback(self._closing.discard)
         return connection
 
-    async def _read(self, connection: ChargePointConnection) -> None:
+    async def _pass_on(self, connection: ChargePointConnection, session: RelayedSession) -> None:
+        if self._relay is None:
+            raise RuntimeError("only a relay makes relayed sessions")
+        await self._relay.run(
+            connection.websocket, session, busy=connection.busy, slow_down=connection.slow_down
+        )
+
+    async def _read(self, connection: ChargePointConnection, session: Session) -> None:
         """Handle frames one after another until the connection ends."""
         websocket = connection.websocket
         try:
             while True:
                 raw = await websocket.recv(decode=False)
-                delay = connection.pace.delay(asyncio.get_running_loop().time())
-                if delay > 0:
-                    THROTTLED.inc()
-                    await asyncio.sleep(delay)
+                await connection.slow_down()
                 async with connection.busy:
                     if self._draining:
                         # Not left to the end of the handler, which closes with 1000.
                         await _say_goodbye(websocket)
                         return
-                    answer = await self._exchange.handle(connection.session, raw)
+                    answer = await self._exchange.handle(session, raw)
                     if answer is not None:
                         await websocket.send(answer, text=True)
         except ConnectionClosed:
@@ -208,7 +250,7 @@ class IngressServer:
         except AnswerNotDurableError as error:
             log.warning(
                 "connection closed without an answer",
-                client_id=connection.session.client_id,
+                client_id=session.client_id,
                 error=str(error),
             )
             await websocket.close(CloseCode.INTERNAL_ERROR, "the answer can't be stored; reconnect")
@@ -221,11 +263,6 @@ async def _finish(connection: ChargePointConnection) -> None:
 
 async def _say_goodbye(websocket: ServerConnection) -> None:
     await websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
-
-
-def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    chosen = versions.choose(offered)
-    return None if chosen is None else Subprotocol(chosen)
 
 
 def _refuse(websocket: ServerConnection, reason: str, status: int, text: str) -> Response:

@@ -14,6 +14,7 @@ from ingress.durable import DurableProducer
 from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
 from ingress.log_repeats import OncePer
+from ingress.relay import Relay
 from ingress.server import IngressServer
 from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds
@@ -109,11 +110,26 @@ class Ingress:
         await transaction_ids.start()
         journal = Journal(producer, names.frames, frame_codec(registry, names.frames))
         server = IngressServer(
-            settings, Exchange(journal, transaction_ids, self.authorizer, time.time_ns)
+            settings,
+            Exchange(journal, transaction_ids, self.authorizer, time.time_ns),
+            _relay(settings, journal),
         )
         await server.start()
         self._stack.push_async_callback(server.drain)
         self._producer, self._transaction_ids, self._server = producer, transaction_ids, server
+
+
+def _relay(settings: IngressSettings, journal: Journal) -> Relay | None:
+    if settings.upstream_url is None:
+        return None
+    return Relay(
+        settings.upstream_url,
+        journal,
+        time.time_ns,
+        # Within the limit of the handshake that waits for it.
+        open_timeout_s=settings.ingress_open_timeout_s / 2,
+        max_frame_bytes=settings.ingress_max_frame_bytes,
+    )
 
 
 async def run(settings: IngressSettings) -> None:

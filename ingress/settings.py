@@ -33,6 +33,12 @@ class IngressSettings(KafkaSettings):
     ingress_authorization_file: Path | None = Field(
         None, description="list of idTags, one a line; not set: every idTag is accepted"
     )
+    upstream_url: str | None = Field(
+        None,
+        pattern=r"^wss?://",
+        description="a central system to stand in front of: frames are relayed to it byte for "
+        "byte, put on the log on the way, and answered by it; the identity is appended to the URL",
+    )
     heartbeat_interval_s: int = Field(
         300, ge=1, le=86400, description="heartbeat interval given to charge points, seconds"
     )

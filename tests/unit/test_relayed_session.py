@@ -1,0 +1,70 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingress.relayed_session import RelayedSession
+from ingress.versions import VERSIONS
+from schemas.codec import frame_codec
+from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
+
+NOW = 1_701_944_130_486_000_000
+
+
+def session() -> RelayedSession:
+    return RelayedSession(client_id="CP1", connection_id="c-1", version=VERSIONS["ocpp1.6"])
+
+
+def observe(one: RelayedSession, direction: Direction, raw: bytes) -> OcppFrame:
+    return one.observe(direction, raw, NOW)
+
+
+def test_each_sides_results_carry_the_action_of_the_call_they_answer() -> None:
+    one = session()
+    observe(one, INBOUND, b'[2,"1","Heartbeat",{}]')
+    observe(one, OUTBOUND, b'[2,"1","Reset",{"type":"Soft"}]')
+    result = observe(one, INBOUND, b'[3,"1",{"status":"Accepted"}]')
+    assert (result.kind, result.action, result.violation) == ("CALLRESULT", "Reset", None)
+    result = observe(one, OUTBOUND, b'[3,"1",{"currentTime":"2023-12-07T10:15:30Z"}]')
+    assert (result.kind, result.action, result.violation) == ("CALLRESULT", "Heartbeat", None)
+    error = observe(one, OUTBOUND, b'[4,"1","InternalError","",{}]')
+    assert (error.action, error.violation) == (None, "FormationViolation: answers no open CALL")
+
+
+def test_what_breaks_a_schema_is_noted_on_either_side() -> None:
+    one = session()
+    call = observe(one, INBOUND, b'[2,"1","Heartbeat",{"extra":1}]')
+    assert (call.violation or "").startswith("FormationViolation: ")
+    result = observe(one, OUTBOUND, b'[3,"1",{}]')
+    assert (result.violation or "").startswith("ProtocolError: ")
+    observe(one, OUTBOUND, b'[2,"2","Reset",{"type":"Soft"}]')
+    answer = observe(one, INBOUND, b'[3,"2",{"status":"Perhaps"}]')
+    assert (answer.violation or "").startswith("PropertyConstraintViolation: ")
+
+
+def test_actions_of_the_wrong_side_or_of_none_are_noted() -> None:
+    one = session()
+    assert (observe(one, INBOUND, b'[2,"1","Reset",{}]').violation or "").startswith("NotSupported")
+    assert (observe(one, OUTBOUND, b'[2,"1","Heartbeat",{}]').violation or "").startswith(
+        "NotSupported"
+    )
+    assert (observe(one, OUTBOUND, b'[2,"1","Sing",{}]').violation or "").startswith(
+        "NotImplemented"
+    )
+
+
+def test_unanswered_calls_are_remembered_up_to_a_bound() -> None:
+    one = session()
+    for number in range(1000):
+        observe(one, INBOUND, f'[2,"{number}","Heartbeat",{{}}]'.encode())
+    late = b'{"currentTime":"2023-12-07T10:15:30Z"}'
+    assert observe(one, OUTBOUND, b'[3,"999",%b]' % late).action == "Heartbeat"
+    assert observe(one, OUTBOUND, b'[3,"0",%b]' % late).action is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([INBOUND, OUTBOUND]), st.binary(max_size=80))))
+def test_any_bytes_become_a_frame_that_holds_them(messages: list[tuple[Direction, bytes]]) -> None:
+    one, codec = session(), frame_codec()
+    frames = [one.observe(direction, raw, NOW) for direction, raw in messages]
+    assert [(frame.direction, frame.raw) for frame in frames] == messages
+    times = [frame.received_at_ns for frame in frames]
+    assert times == sorted(set(times))
+    assert [codec.decode(codec.encode(frame)) for frame in frames] == frames
