@@ -7,8 +7,8 @@ empty lines and lines that start with # are skipped:
     04A2B3C4
     04FFEE01,Blocked
 
-idTags are compared without regard to case (OCPP 1.6 §7.5, CiString20Type); one that is not listed
-is Invalid.
+idTags, and the idTokens of OCPP 2.x, are compared without regard to case (OCPP 1.6 §7.5,
+CiString20Type; 2.x IdTokenType); one that is not listed is Invalid.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 STATUSES: Final = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 """OCPP 1.6 §7.2, AuthorizationStatus."""
-_MAX_ID_TAG: Final = 20
+_MAX_ID_TAG: Final = 255
+"""The longest of all versions, 2.1's; 1.6 has 20, 2.0.1 has 36."""
 
 _ACCEPTED: Final = Authorization("Accepted")
 _UNKNOWN: Final = Authorization("Invalid")

@@ -13,7 +13,7 @@ import structlog
 from ingress.errors import AnswerNotDurableError, NotDurableError
 from ingress.journal import Journal
 from ingress.metrics import UNAVAILABLE
-from ingress.session import Pending, Refusal, Session
+from ingress.session import Objection, Outgoing, Pending, Refusal, Session
 from ingress.transaction_ids import TransactionIds
 from ingress.version import Authorization
 from schemas.frames import OcppFrame
@@ -66,6 +66,10 @@ class Exchange:
         if todo is None:
             await self._keep(received.frame)
             return None
+        if isinstance(todo, Objection):
+            # Its sender has its own answer already, and would not send the broken one again.
+            await self._keep(received.frame)
+            return await self._release(session.answer(todo, self._clock_ns()))
         try:
             await self._journal.append(received.frame)
             authorization, transaction_id = await self._meet(todo)
@@ -85,6 +89,9 @@ class Exchange:
             authorization=authorization,
             transaction_id=transaction_id,
         )
+        return await self._release(outgoing)
+
+    async def _release(self, outgoing: Outgoing) -> bytes:
         try:
             await self._journal.append(outgoing.frame)
         except NotDurableError as error:
@@ -111,5 +118,7 @@ class Exchange:
             if needs.transaction is None
             else await self._transaction_ids.assign(needs.transaction)
         )
-        authorization = None if needs.id_tag is None else self._authorizer.authorize(needs.id_tag)
+        authorization = needs.authorization
+        if needs.id_tag is not None:
+            authorization = self._authorizer.authorize(needs.id_tag)
         return authorization, transaction_id

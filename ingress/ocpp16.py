@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ingress import answers
 from ingress.errors import UnanswerableError
 from ingress.validation import Validator, load_schema
-from ingress.version import Action, ErrorCodes, Facts, Needs, Payload, Version
+from ingress.version import Action, Command, ErrorCodes, Facts, Needs, Payload, Version
 from schemas.records import TransactionIdRequest
-from schemas.timestamps import format_micros
 
 PROTOCOL: Final = "ocpp1.6"
 _SCHEMAS: Final = "ocpp.v16.schemas"
@@ -18,14 +18,14 @@ _INT64: Final = range(-(2**63), 2**63)
 CODES: Final = ErrorCodes(
     # OCPP-J 1.6 §4.2.3; spelt as there, where later versions say FormatViolation.
     malformed="FormationViolation",
+    # 1.6 has no answer to a message without a readable id.
+    unreadable=None,
     # OCPP-J 1.6 §4.1.3: the receiver ignores message types that it does not know.
     unknown_message_type=None,
     unknown_action="NotImplemented",
     wrong_direction="NotSupported",
     incomplete="ProtocolError",
     internal="InternalError",
-    # 1.6 has no answer to a message without a readable id; 2.x answers with the id "-1".
-    unreadable_id=None,
 )
 
 KEYWORD_CODES: Final[Mapping[str, str]] = {
@@ -53,32 +53,6 @@ _CENTRAL_SYSTEM_ACTIONS: Final = (
 )  # fmt: skip
 
 
-def _empty(_: Facts) -> Payload:
-    return {}
-
-
-def _boot_notification(facts: Facts) -> Payload:
-    return {
-        "status": "Accepted",
-        "currentTime": _current_time(facts),
-        "interval": facts.heartbeat_interval_s,
-    }
-
-
-def _heartbeat(facts: Facts) -> Payload:
-    return {"currentTime": _current_time(facts)}
-
-
-def _data_transfer(_: Facts) -> Payload:
-    # OCPP 1.6 §4.3: the status for a vendor whose extension the recipient does not implement.
-    return {"status": "UnknownVendorId"}
-
-
-def _sign_certificate(_: Facts) -> Payload:
-    # There is no certificate authority behind this central system.
-    return {"status": "Rejected"}
-
-
 def _authorize(facts: Facts) -> Payload:
     return {"idTagInfo": _id_tag_info(facts)}
 
@@ -95,11 +69,6 @@ def _id_tag_info(facts: Facts) -> Payload:
     if facts.authorization is None:
         raise ValueError("the answer needs an authorization")
     return {"status": facts.authorization.status}
-
-
-def _current_time(facts: Facts) -> str:
-    # Milliseconds, as in the specification's examples; some firmware reads no more digits.
-    return format_micros(facts.now_ns // 1000)[:-4] + "Z"
 
 
 def _authorize_needs(_: str, payload: Payload) -> Needs:
@@ -150,18 +119,18 @@ def _integer(payload: Payload, field: str) -> int:
 
 _ANSWERS: Final[Mapping[str, Callable[[Facts], Payload]]] = {
     "Authorize": _authorize,
-    "BootNotification": _boot_notification,
-    "DataTransfer": _data_transfer,
-    "DiagnosticsStatusNotification": _empty,
-    "FirmwareStatusNotification": _empty,
-    "Heartbeat": _heartbeat,
-    "LogStatusNotification": _empty,
-    "MeterValues": _empty,
-    "SecurityEventNotification": _empty,
-    "SignCertificate": _sign_certificate,
-    "SignedFirmwareStatusNotification": _empty,
+    "BootNotification": answers.boot_notification,
+    "DataTransfer": answers.data_transfer,
+    "DiagnosticsStatusNotification": answers.empty,
+    "FirmwareStatusNotification": answers.empty,
+    "Heartbeat": answers.heartbeat,
+    "LogStatusNotification": answers.empty,
+    "MeterValues": answers.empty,
+    "SecurityEventNotification": answers.empty,
+    "SignCertificate": answers.rejected,  # there is no certificate authority here
+    "SignedFirmwareStatusNotification": answers.empty,
     "StartTransaction": _start_transaction,
-    "StatusNotification": _empty,
+    "StatusNotification": answers.empty,
     "StopTransaction": _stop_transaction,
 }
 
@@ -188,5 +157,8 @@ OCPP16: Final = Version(
         )
         for name, answer in _ANSWERS.items()
     },
-    from_central_system={name: _validator(f"{name}Response") for name in _CENTRAL_SYSTEM_ACTIONS},
+    from_central_system={
+        name: Command(_validator(name), _validator(f"{name}Response"))
+        for name in _CENTRAL_SYSTEM_ACTIONS
+    },
 )

@@ -12,7 +12,7 @@ from ingress.version import Version
 from schemas import ocppj
 from schemas.errors import MalformedFrameError
 from schemas.frames import INBOUND, OUTBOUND, Direction, Kind, OcppFrame
-from schemas.ocppj import Call, CallResult, Message, Send
+from schemas.ocppj import Call, CallResult, CallResultError, Message, Send
 
 _MAX_OPEN: Final = 64
 """CALLs of one side without an answer; OCPP-J 1.6 §4.1.1 allows one at a time."""
@@ -35,6 +35,7 @@ class RelayedSession:
         self._version = version
         self._last_ns = 0
         self._open: dict[Direction, dict[str, str]] = {INBOUND: {}, OUTBOUND: {}}
+        self._answered: dict[Direction, tuple[str, str | None]] = {}
 
     def observe(self, direction: Direction, raw: bytes, now_ns: int) -> OcppFrame:
         """The frame of one message. Never raises, whatever the bytes are.
@@ -54,9 +55,15 @@ class RelayedSession:
             violation = self._check_request(direction, message)
             if isinstance(message, Call):
                 self._remember(direction, message)
+        elif isinstance(message, CallResultError):
+            # About the other side's answer to a CALL of this side's own, the last one.
+            message_id, answered = self._answered.get(direction, ("", None))
+            action = answered if message_id == message.message_id else None
+            violation = self._check_answer(direction, message, action)
         else:
             # The answer to the other side's CALL.
             action = self._open[_OPPOSITE[direction]].pop(message.message_id, None)
+            self._answered[_OPPOSITE[direction]] = (message.message_id, action)
             violation = self._check_answer(direction, message, action)
         return self._frame(
             direction,
@@ -78,12 +85,15 @@ class RelayedSession:
         version = self._version
         if direction == INBOUND:
             row = version.from_charge_point.get(message.action)
-            if row is not None:
-                return row.request.check(message.payload)
+            sent = version.sends.get(message.action) if isinstance(message, Send) else None
+            validator = sent or (None if row is None else row.request)
+            if validator is not None:
+                return validator.check(message.payload)
             misdirected = message.action in version.from_central_system
         else:
-            if message.action in version.from_central_system:
-                return None
+            command = version.from_central_system.get(message.action)
+            if command is not None:
+                return command.request.check(message.payload)
             misdirected = message.action in version.from_charge_point
         if misdirected:
             return Violation(
@@ -100,12 +110,13 @@ class RelayedSession:
             return Violation(self._version.codes.malformed, "answers no open CALL")
         if not isinstance(message, CallResult):
             return None
-        if direction == INBOUND:
-            validator = self._version.from_central_system.get(action)
-        else:
-            row = self._version.from_charge_point.get(action)
-            validator = None if row is None else row.response
-        return None if validator is None else validator.check(message.payload)
+        table = (
+            self._version.from_central_system
+            if direction == INBOUND
+            else self._version.from_charge_point
+        )
+        row = table.get(action)
+        return None if row is None else row.response.check(message.payload)
 
     def _frame(  # noqa: PLR0913 - private; one argument for each part of the frame
         self,

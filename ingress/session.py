@@ -14,11 +14,11 @@ import orjson
 
 from ingress.errors import UnanswerableError
 from ingress.validation import Violation, shorten
-from ingress.version import Action, Authorization, Facts, Needs, Version
+from ingress.version import UNREADABLE_ID, Action, Authorization, Facts, Needs, Version
 from schemas import ocppj
 from schemas.errors import MalformedFrameError, UnknownMessageTypeError
 from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
-from schemas.ocppj import Call, CallError, CallResult, Message
+from schemas.ocppj import Call, CallError, CallResult, CallResultError, Message, Send
 
 Mode: TypeAlias = Literal["strict", "lenient"]
 
@@ -42,7 +42,14 @@ class Refusal(msgspec.Struct, frozen=True):
     action: str | None
 
 
-Todo: TypeAlias = Pending | Refusal | None
+class Objection(msgspec.Struct, frozen=True):
+    """A CALLRESULT that can't be processed, and the CALLRESULTERROR that says so (2.1)."""
+
+    error: CallResultError
+    action: str | None
+
+
+Todo: TypeAlias = Pending | Refusal | Objection | None
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -59,7 +66,7 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """The state of one connection: the last time given out, and the central system's open CALLs.
+    """One connection: the last time given out, the central system's open CALLs, the last answer.
 
     Args:
         client_id: The charge point's identity.
@@ -86,6 +93,7 @@ class Session:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._last_ns = 0
         self._open_calls: dict[str, str] = {}
+        self._last_answered: Call | None = None
 
     def receive(self, raw: bytes, now_ns: int) -> Received:
         """Take one websocket message. Never raises, whatever the bytes are.
@@ -100,27 +108,33 @@ class Session:
             return self._malformed(raw, error, now_ns)
         if isinstance(message, Call):
             return self._call(raw, message, now_ns)
+        if isinstance(message, Send):
+            return self._unconfirmed(raw, message, now_ns)
+        if isinstance(message, CallResultError):
+            return self._objection(raw, message, now_ns)
         return self._result(raw, message, now_ns)
 
     def answer(
         self,
-        todo: Pending | Refusal,
+        todo: Pending | Refusal | Objection,
         now_ns: int,
         *,
         authorization: Authorization | None = None,
         transaction_id: int | None = None,
     ) -> Outgoing:
-        """The answer to a CALL whose needs have been met."""
-        if isinstance(todo, Refusal):
+        """The answer to a CALL whose needs have been met, or to a broken CALLRESULT."""
+        if isinstance(todo, (Refusal, Objection)):
             return self._send(todo.error, todo.action, now_ns)
         stamped = self._stamp(now_ns)
         facts = Facts(
+            request=todo.call.payload,
             now_ns=stamped,
             heartbeat_interval_s=self._heartbeat_interval_s,
             authorization=authorization,
             transaction_id=transaction_id,
         )
         result = CallResult(todo.call.message_id, todo.row.answer(facts))
+        self._last_answered = todo.call
         return Outgoing(
             self._frame(OUTBOUND, ocppj.dump(result), stamped, result, todo.call.action)
         )
@@ -142,10 +156,16 @@ class Session:
         self._open_calls[call.message_id] = call.action
         return self._send(call, call.action, now_ns)
 
+    @property
+    def _objects(self) -> bool:
+        return self._version.objects_to_results and self._mode == "strict"
+
     def _malformed(self, raw: bytes, error: MalformedFrameError, now_ns: int) -> Received:
         codes = self._version.codes
         unknown_type = isinstance(error, UnknownMessageTypeError)
-        code = codes.unknown_message_type if unknown_type else codes.malformed
+        code = codes.malformed if error.message_id else codes.unreadable
+        if unknown_type:
+            code = codes.unknown_message_type
         text = shorten(str(error), _MAX_DESCRIPTION)
         frame = OcppFrame(
             client_id=self.client_id,
@@ -158,11 +178,10 @@ class Session:
             violation=text if code is None else str(Violation(code, text)),
             connection_id=self.connection_id,
         )
-        message_id = error.message_id or codes.unreadable_id
-        # A broken answer must not be answered: two peers could go on doing that for ever.
-        answerable = unknown_type or _is_call_or_unreadable(raw)
-        if code is None or message_id is None or not answerable:
+        if code is None or not (unknown_type or _is_call_or_unreadable(raw)):
+            # Mostly a broken answer, which gets none: two peers could go on for ever.
             return Received(frame, None)
+        message_id = error.message_id or UNREADABLE_ID
         return Received(frame, Refusal(CallError(message_id, code, text, {}), None))
 
     def _call(self, raw: bytes, call: Call, now_ns: int) -> Received:
@@ -178,7 +197,7 @@ class Session:
             )
             return self._refuse(raw, call, violation, now_ns)
         found = row.request.check(call.payload)
-        if found is not None and self._mode == "strict":
+        if found is not None and (self._mode == "strict" or row.repeats_request):
             return self._refuse(raw, call, found, now_ns)
         try:
             needs = Needs() if row.needs is None else row.needs(self.client_id, call.payload)
@@ -194,10 +213,39 @@ class Session:
         if action is None:
             violation = Violation(self._version.codes.malformed, "answers no open CALL")
         elif isinstance(message, CallResult) and action in self._version.from_central_system:
-            violation = self._version.from_central_system[action].check(message.payload)
-        return Received(
-            self._frame(INBOUND, raw, self._stamp(now_ns), message, action, violation), None
+            violation = self._version.from_central_system[action].response.check(message.payload)
+        frame = self._frame(INBOUND, raw, self._stamp(now_ns), message, action, violation)
+        if action is None or violation is None or not self._objects:
+            return Received(frame, None)
+        text = shorten(violation.text, _MAX_DESCRIPTION)
+        error = CallResultError(message.message_id, violation.code, text, {})
+        return Received(frame, Objection(error, action))
+
+    def _unconfirmed(self, raw: bytes, send: Send, now_ns: int) -> Received:
+        # OCPP 2.1 Part 4 §4.2.4: a SEND is never answered, however wrong it is.
+        codes = self._version.codes
+        validator = self._version.sends.get(send.action)
+        if validator is not None:
+            violation = validator.check(send.payload)
+        else:
+            known = send.action in self._version.from_charge_point
+            violation = Violation(
+                codes.wrong_direction if known else codes.unknown_action,
+                f"{self._version.protocol} has no SEND {send.action!r:.64}",
+            )
+        frame = self._frame(INBOUND, raw, self._stamp(now_ns), send, send.action, violation)
+        return Received(frame, None)
+
+    def _objection(self, raw: bytes, error: CallResultError, now_ns: int) -> Received:
+        call = self._last_answered
+        action = call.action if call and call.message_id == error.message_id else None
+        violation = (
+            Violation(self._version.codes.malformed, "answers no CALLRESULT")
+            if action is None
+            else None
         )
+        frame = self._frame(INBOUND, raw, self._stamp(now_ns), error, action, violation)
+        return Received(frame, None)
 
     def _refuse(self, raw: bytes, call: Call, violation: Violation, now_ns: int) -> Received:
         frame = self._frame(INBOUND, raw, self._stamp(now_ns), call, call.action, violation)

@@ -1,17 +1,20 @@
-"""The OCPP versions that the ingress speaks, best first: subprotocol → table row."""
+"""The OCPP versions that the ingress speaks, newest first: subprotocol → table row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ingress.ocpp16 import OCPP16
+from ingress.ocpp21 import OCPP21
+from ingress.ocpp201 import OCPP201
 from ingress.version import Version
 
-VERSIONS: Final[Mapping[str, Version]] = {row.protocol: row for row in (OCPP16,)}
+VERSIONS: Final[Mapping[str, Version]] = {row.protocol: row for row in (OCPP21, OCPP201, OCPP16)}
 
 
 def choose(offered: Sequence[str]) -> str | None:
-    """The best subprotocol that the charge point offers too; None if there is none.
+    """The first subprotocol offered that is spoken here; None if there is none.
 
+    A charge point lists its versions in the order of its preference (OCPP 2.1 Part 4 §3.1.2).
     Names are compared as registered with IANA: lower case, exact.
     """
-    return next((protocol for protocol in VERSIONS if protocol in offered), None)
+    return next((protocol for protocol in offered if protocol in VERSIONS), None)

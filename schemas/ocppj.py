@@ -77,6 +77,8 @@ _SHAPES: Final[dict[type[Message], tuple[int, str]]] = {
     CallResultError: (5, '[5, "<id>", "<code>", "<description>", {details}]'),
     Send: (4, '[6, "<id>", "<action>", {payload}]'),
 }
+_WITH_PAYLOAD: Final = {Call, CallResult, Send}
+"""OCPP-J 1.6 §4.1.5, 2.x §4.1.5: a payload without fields may be written as null."""
 MAX_MESSAGE_ID: Final = 36
 """OCPP-J 1.6 §4.1.4: a message id is a string of at most 36 characters (a UUID's length)."""
 
@@ -116,6 +118,8 @@ def parse(raw: bytes, protocol: str) -> Message:
         )
     if len(array) != length:
         raise MalformedFrameError(f"{len(array)} elements; expected {shape}", message_id)
+    if array[-1] is None and kind in _WITH_PAYLOAD:
+        array[-1] = {}
     if not all(isinstance(text, str) for text in array[2:-1]) or not isinstance(array[-1], dict):
         raise MalformedFrameError(
             f"an element has the wrong JSON type; expected {shape}", message_id

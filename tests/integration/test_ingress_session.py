@@ -152,7 +152,9 @@ async def test_handshake(kafka: Kafka, topic_prefix: str) -> None:
             assert websocket.subprotocol is None
             await websocket.wait_closed()
             assert websocket.close_code == 1002
-            assert websocket.close_reason == "no common subprotocol; use ocpp1.6"
+            assert (
+                websocket.close_reason == "no common subprotocol; use ocpp2.1, ocpp2.0.1, ocpp1.6"
+            )
         # No header at all (mobilityhouse/ocpp#54): taken as 1.6 by default.
         async with charge_point(ingress, "CP1", None) as websocket:
             assert (await ask(websocket, call("1", "Heartbeat", {}))).startswith(b'[3,"1"')

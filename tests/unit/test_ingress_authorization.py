@@ -26,8 +26,8 @@ def test_list_gives_status_without_regard_to_case_and_unknown_is_invalid(tmp_pat
     ("text", "reason"),
     [
         ("A\nB,Perhaps", "line 2: 'Perhaps' is no status; expected one of Accepted"),
-        ("x" * 21, "line 1: an idTag has 1 to 20 characters"),
-        (",Blocked", "line 1: an idTag has 1 to 20 characters"),
+        ("x" * 256, "line 1: an idTag has 1 to 255 characters"),
+        (",Blocked", "line 1: an idTag has 1 to 255 characters"),
         ("A\n\na,Blocked", "line 3: 'a' is listed twice"),
     ],
 )

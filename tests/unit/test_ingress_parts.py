@@ -6,7 +6,6 @@ from ingress.connections import Connections
 from ingress.errors import IdentityError
 from ingress.pace import Pace
 from ingress.transaction_ids import FirstOffsets
-from ingress.versions import choose
 
 
 @pytest.mark.parametrize(
@@ -44,19 +43,6 @@ def test_wrong_identity_is_refused_with_a_reason(path: str, status: int, reason:
     with pytest.raises(IdentityError, match=reason) as refused:
         identity.from_path(path)
     assert refused.value.status == status
-
-
-@pytest.mark.parametrize(
-    ("offered", "chosen"),
-    [
-        (["ocpp1.6"], "ocpp1.6"),
-        (["ocpp2.0.1", "ocpp1.6"], "ocpp1.6"),
-        (["ocpp1.5", "OCPP1.6"], None),
-        ([], None),
-    ],
-)
-def test_choice_of_the_subprotocol(offered: list[str], chosen: str | None) -> None:
-    assert choose(offered) == chosen
 
 
 def test_newest_connection_wins_and_the_old_one_can_not_remove_it() -> None:

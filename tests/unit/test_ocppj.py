@@ -111,7 +111,8 @@ def test_messages_as_the_specification_shows_them(text: str, message: Message) -
         (b'[4,"1","InternalError",""]', "1", "4 elements"),
         (b'[2,"1",5,{}]', "1", "an element has the wrong JSON type"),
         (b'[2,"1","Heartbeat",[]]', "1", "an element has the wrong JSON type"),
-        (b'[2,"1","Heartbeat",null]', "1", "an element has the wrong JSON type"),
+        (b'[2,"1","Heartbeat",0]', "1", "an element has the wrong JSON type"),
+        (b'[4,"1","InternalError","",null]', "1", "an element has the wrong JSON type"),
         (b'[4,"1","InternalError",null,{}]', "1", "an element has the wrong JSON type"),
     ],
 )
@@ -152,5 +153,20 @@ def test_any_input_is_a_message_or_a_malformed_frame(raw: bytes, protocol: str) 
     except MalformedFrameError:
         return
     array: list[Any] = orjson.loads(raw)
+    if array[-1] is None:
+        array[-1] = {}
     assert list(msgspec.structs.astuple(message)) == array[1:]
     assert type(message) in KIND_OF
+
+
+@pytest.mark.parametrize(
+    ("raw", "protocol", "message"),
+    [
+        (b'[2,"1","Heartbeat",null]', "ocpp1.6", Call("1", "Heartbeat", {})),
+        (b'[3,"1",null]', "ocpp2.0.1", CallResult("1", {})),
+        (b'[6,"1","NotifyPeriodicEventStream",null]', "ocpp2.1",
+         Send("1", "NotifyPeriodicEventStream", {})),
+    ],
+)  # fmt: skip
+def test_null_is_a_payload_without_fields(raw: bytes, protocol: str, message: Message) -> None:
+    assert parse(raw, protocol) == message

@@ -9,8 +9,8 @@ from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
 NOW = 1_701_944_130_486_000_000
 
 
-def session() -> RelayedSession:
-    return RelayedSession(client_id="CP1", connection_id="c-1", version=VERSIONS["ocpp1.6"])
+def session(protocol: str = "ocpp1.6") -> RelayedSession:
+    return RelayedSession(client_id="CP1", connection_id="c-1", version=VERSIONS[protocol])
 
 
 def observe(one: RelayedSession, direction: Direction, raw: bytes) -> OcppFrame:
@@ -49,6 +49,25 @@ def test_actions_of_the_wrong_side_or_of_none_are_noted() -> None:
     assert (observe(one, OUTBOUND, b'[2,"1","Sing",{}]').violation or "").startswith(
         "NotImplemented"
     )
+
+
+def test_sends_and_callresulterrors_of_21_are_told_apart() -> None:
+    one = session("ocpp2.1")
+    send = observe(one, INBOUND, b'[6,"1","NotifyPeriodicEventStream",{}]')
+    assert (send.kind, send.action) == ("SEND", "NotifyPeriodicEventStream")
+    assert (send.violation or "").startswith("OccurrenceConstraintViolation: ")
+    observe(one, OUTBOUND, b'[2,"2","Reset",{"type":"Immediate"}]')
+    observe(one, INBOUND, b'[3,"2",{"status":"Perhaps"}]')
+    objection = observe(one, OUTBOUND, b'[5,"2","PropertyConstraintViolation","",{}]')
+    assert (objection.kind, objection.action) == ("CALLRESULTERROR", "Reset")
+    assert objection.violation is None
+    stray = observe(one, INBOUND, b'[5,"2","PropertyConstraintViolation","",{}]')
+    assert stray.violation == "FormatViolation: answers no open CALL"
+
+
+def test_commands_of_the_central_system_are_held_against_their_schema() -> None:
+    wrong = observe(session(), OUTBOUND, b'[2,"1","Reset",{"type":"Gentle"}]')
+    assert (wrong.violation or "").startswith("PropertyConstraintViolation: type: ")
 
 
 def test_unanswered_calls_are_remembered_up_to_a_bound() -> None:

@@ -81,9 +81,8 @@ def met(s: Session, received: Received) -> Outgoing:
     )
 
 
-@pytest.mark.parametrize("protocol", VERSIONS)
-def test_every_action_of_a_charge_point_has_an_example_here(protocol: str) -> None:
-    assert set(VERSIONS[protocol].from_charge_point) == set(REQUESTS)
+def test_every_action_of_a_charge_point_has_an_example_here() -> None:
+    assert set(VERSIONS["ocpp1.6"].from_charge_point) == set(REQUESTS)
 
 
 @pytest.mark.parametrize("action", REQUESTS)
@@ -339,7 +338,7 @@ def test_unavailable_names_the_message_for_normal_and_refused_calls() -> None:
     s = session("strict")
     for raw in (call("Heartbeat", {}), call("NoSuchAction", {})):
         todo = s.receive(raw, NOW).todo
-        assert todo is not None
+        assert isinstance(todo, (Pending, Refusal))
         assert orjson.loads(s.unavailable(todo))[:3] == [4, "m-1", "InternalError"]
 
 
