@@ -12,10 +12,11 @@ from typing import NamedTuple
 import msgspec
 
 from processor.reducer import IndigestibleFrameError, reduce
+from processor.sequence import SourceRecord
 from processor.state import Row, RowError
 from processor.tariff import Tariffs
 from schemas.codec import Codec
-from schemas.errors import CodecError
+from schemas.errors import CodecError, RegistryError
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
 from schemas.records import DeadLetter
@@ -28,7 +29,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
 
 
 class ChunkResult(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ class StagedRows:
 
 
 def reduce_chunk(
-    records: Iterable[Record],
+    records: Iterable[SourceRecord],
     stored: Callable[[str], Row | None],
     tariffs: Tariffs,
     codec: Codec[OcppFrame],
@@ -78,14 +79,15 @@ def reduce_chunk(
 
     Raises:
         RowError: A stored row can't be read. Going on without it would invent or lose sessions.
+        RegistryError: The schema registry does not answer, so nothing is known about the record.
     """
     rows = StagedRows(stored)
     events: list[BusinessEvent] = []
     dead_letters: list[DeadLetter] = []
     for record in records:
         try:
-            events += reduce(codec.decode(record.value), rows, tariffs)
-        except RowError:
+            events += reduce(codec.decode(_value(record)), rows, tariffs)
+        except (RowError, RegistryError):
             raise
         except (CodecError, IndigestibleFrameError) as error:
             dead_letters.append(_dead_letter(record, str(error), error))
@@ -96,7 +98,14 @@ def reduce_chunk(
     return ChunkResult(events, dead_letters, rows.staged)
 
 
-def _dead_letter(record: Record, reason: str, error: Exception) -> DeadLetter:
+def _value(record: SourceRecord) -> bytes:
+    value = record.value
+    if value is None:
+        raise CodecError("a record without a value is no frame")
+    return value
+
+
+def _dead_letter(record: SourceRecord, reason: str, error: Exception) -> DeadLetter:
     frames = traceback.extract_tb(error.__traceback__)
     place = "\n".join([type(error).__name__, *(f"{f.name}:{f.line}" for f in frames)])
     return DeadLetter(

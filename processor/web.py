@@ -6,6 +6,7 @@ import orjson
 from faust.exceptions import SameNode
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from processor.held_rows import HeldRows
 from processor.state import CHARGE_POINT, ChargePointRow, decode_row, row_key
 
 _UNAVAILABLE: Final = 503
@@ -21,7 +22,7 @@ def not_ready(app: Any) -> str | None:  # noqa: ANN401 - Faust ships no types
     return None
 
 
-def add_pages(app: Any, table: Any) -> None:  # noqa: ANN401 - Faust ships no types
+def add_pages(app: Any, table: Any, rows: HeldRows) -> None:  # noqa: ANN401 - Faust ships no types
     """Add the pages to the app's web."""
 
     @app.page("/healthz", name="healthz")  # type: ignore[untyped-decorator]  # Faust ships no types
@@ -56,19 +57,18 @@ def add_pages(app: Any, table: Any) -> None:  # noqa: ANN401 - Faust ships no ty
 
     def answer(web: Any, client_id: str) -> Any:  # noqa: ANN401 - Faust ships no types
         def row(connector_id: int) -> bytes | None:
-            value: bytes | None = table.data.get(row_key(client_id, connector_id).encode())
-            return value
+            return rows.get(row_key(client_id, connector_id).encode())
 
         value = row(CHARGE_POINT)
         if value is None:
             return web.json({"error": f"no frame of {client_id!r} was seen"}, status=_NOT_FOUND)
         known = decode_row(value)
         connectors = known.connectors if isinstance(known, ChargePointRow) else ()
-        rows = {number: row(number) for number in connectors}
+        values = {number: row(number) for number in connectors}
         return web.json(
             {
                 "clientId": client_id,
                 "chargePoint": orjson.loads(value),
-                "connectors": {n: orjson.loads(v) for n, v in rows.items() if v is not None},
+                "connectors": {n: orjson.loads(v) for n, v in values.items() if v is not None},
             }
         )

@@ -1,173 +1,40 @@
 """The worker as a process of its own, on a real Kafka; the pure fold says what must come out."""
 
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from frames16 import frame
+from confluent_kafka import Producer
+from processor_kit import (
+    EVENTS,
+    FRAMES,
+    PARTITIONS,
+    Kafka,
+    append,
+    by_charge_point,
+    eventually,
+    fold,
+    free_port,
+    history,
+    is_ready,
+    java_partition,
+    read,
+    without_repetitions,
+    worker,
+)
 
-from devstack.existing import ExistingKafka
-from devstack.kafka import KafkaBroker
-from processor.reducer import reduce
-from processor.state import MemoryRows, encode_row
-from processor.tariff import Tariffs
-from runtime.kafka import JAVA_PARTITIONER
-from schemas.codec import dead_letter_codec, event_codec, frame_codec
-from schemas.events import BusinessEvent
-from schemas.frames import OcppFrame
+from schemas.codec import dead_letter_codec
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
 pytestmark = pytest.mark.integration
 
-PARTITIONS = 4
-FRAMES = frame_codec()
-EVENTS = event_codec()
-Kafka = KafkaBroker | ExistingKafka
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def worker(kafka: Kafka, prefix: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    variables = {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "TOPIC_PREFIX": prefix,
-        "PARTITIONS": str(PARTITIONS),
-        "PROCESSOR_WEB_PORT": str(port),
-        "PROCESSOR_CANONICAL_HOST": "localhost",
-    }
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "processor"],
-            env={**os.environ, **variables},
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def eventually(condition: Callable[[], bool], what: str, within_s: float = 40) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, f"not in {within_s} s: {what}"
-        time.sleep(0.1)
-
-
-def is_ready(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-def history(charge_points: int, sessions: int) -> list[OcppFrame]:
-    """Whole sessions of several charge points, interleaved."""
-    at = 1_701_944_130_000_000_000
-    frames = []
-    for number in range(sessions):
-        for point in range(charge_points):
-            name = f"CP{point}"
-            transaction = 1 + number * charge_points + point
-            start = f'{{"connectorId":1,"idTag":"T","meterStart":{number * 5000},'
-            texts: list[dict[str, Any]] = [
-                {
-                    "raw": f'[2,"a{number}","StartTransaction",{start}'
-                    '"timestamp":"2023-12-07T10:15:30Z"}]',
-                    "action": "StartTransaction",
-                },
-                {
-                    "raw": f'[3,"a{number}",{{"transactionId":{transaction},'
-                    '"idTagInfo":{"status":"Accepted"}}]',
-                    "action": "StartTransaction",
-                    "kind": "CALLRESULT",
-                    "direction": "outbound",
-                },
-                {
-                    "raw": f'[2,"b{number}","StopTransaction",{{"transactionId":{transaction},'
-                    f'"meterStop":{number * 5000 + 4000},"timestamp":"2023-12-07T11:15:30Z"}}]',
-                    "action": "StopTransaction",
-                },
-            ]
-            for text in texts:
-                at += 1_000_000
-                message_id = text["raw"].split('"')[1]
-                frames.append(frame(**text, message_id=message_id, at=at, client_id=name))
-    return frames
-
-
-def append(kafka: Kafka, topic: str, records: list[tuple[str, bytes]]) -> None:
-    producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "partitioner": JAVA_PARTITIONER}
-    )
-    for key, value in records:
-        producer.produce(topic, key=key.encode(), value=value)
-    assert producer.flush(20) == 0
-
-
-def read(kafka: Kafka, topic: str) -> list[tuple[bytes, bytes]]:
-    """Every (key, value) of the topic now, each partition in order."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": kafka.bootstrap_servers,
-            "group.id": "reader",
-            "enable.partition.eof": True,
-        }
-    )
-    consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(PARTITIONS)])
-    records, ends = [], 0
-    while ends < PARTITIONS:
-        message = consumer.poll(10)
-        assert message is not None, "Kafka gives nothing"
-        if message.error():
-            ends += 1
-            continue
-        key, value = message.key(), message.value()
-        assert key is not None
-        assert value is not None
-        records.append((key, value))
-    consumer.close()
-    return records
-
-
-def fold(frames: list[OcppFrame]) -> tuple[list[BusinessEvent], dict[bytes, bytes]]:
-    rows = MemoryRows()
-    events = [event for one in frames for event in reduce(one, rows, Tariffs())]
-    return events, {key.encode(): encode_row(row) for key, row in rows.rows.items()}
-
-
-def by_charge_point(values: list[bytes]) -> dict[str, list[bytes]]:
-    """Values in order, without repetitions of an eventId."""
-    sorted_out: dict[str, dict[str, bytes]] = {}
-    for value in values:
-        event = EVENTS.decode(value)
-        seen = sorted_out.setdefault(event.client_id, {})
-        assert seen.setdefault(event.event_id, value) == value, "one eventId, two contents"
-    return {name: list(events.values()) for name, events in sorted_out.items()}
-
-
-def test_a_killed_worker_loses_nothing_and_repeats_only_equal_events(
-    kafka: Kafka, topic_prefix: str, tmp_path: Path
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_a_killed_worker_loses_nothing(
+    kafka: Kafka, topic_prefix: str, tmp_path: Path, guarantee: str
 ) -> None:
     names = TopicNames(topic_prefix)
     ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
@@ -176,16 +43,17 @@ def test_a_killed_worker_loses_nothing_and_repeats_only_equal_events(
     expected, rows = fold(frames)
     port, log = free_port(), tmp_path / "worker.log"
     half = len(records) // 2
-    with worker(kafka, topic_prefix, port, log) as process:
+    settings = {"PROCESSOR_GUARANTEE": guarantee, "PROCESSOR_CHUNK_FRAMES": "40"}
+    with worker(kafka, topic_prefix, port, log, **settings) as process:
         eventually(lambda: is_ready(port), f"ready; see {log}")
         append(kafka, names.frames, records[:half])
         eventually(lambda: len(read(kafka, names.events)) > 100, "first events")
         process.kill()
     append(kafka, names.frames, records[half:])
-    with worker(kafka, topic_prefix, port, log) as process:
+    with worker(kafka, topic_prefix, port, log, **settings) as process:
         eventually(
             lambda: (
-                sum(map(len, by_charge_point([v for _, v in read(kafka, names.events)]).values()))
+                len(without_repetitions([value for _, value in read(kafka, names.events)]))
                 >= len(expected)
             ),
             f"all events; see {log}",
@@ -195,9 +63,11 @@ def test_a_killed_worker_loses_nothing_and_repeats_only_equal_events(
         unknown = requests.get(f"http://127.0.0.1:{port}/charge-points/CP99", timeout=5)
         assert unknown.status_code == 404
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    got = by_charge_point([value for _, value in read(kafka, names.events)])
-    assert got == by_charge_point([EVENTS.encode(event) for event in expected])
+        assert process.wait(60) == 0
+    got = [value for _, value in read(kafka, names.events)]
+    if guarantee == "at_least_once":
+        got = without_repetitions(got)
+    assert by_charge_point(got) == by_charge_point([EVENTS.encode(event) for event in expected])
     assert dict(read(kafka, names.connectors_changelog)) == rows
 
 
@@ -262,17 +132,3 @@ def test_a_row_that_cant_be_read_ends_the_worker_with_a_message_that_names_it(
     with worker(kafka, topic_prefix, free_port(), log) as process:
         assert process.wait(40) == 1
     assert "the stored row '0|CP0' can't be read" in log.read_text()
-
-
-def java_partition(kafka: Kafka, topic: str, key: str) -> int:
-    """Where the Java partitioner puts a key; asks by appending a record."""
-    landed: list[int | None] = []
-    producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "partitioner": JAVA_PARTITIONER}
-    )
-    producer.produce(
-        topic, b"", key.encode(), on_delivery=lambda _, message: landed.append(message.partition())
-    )
-    assert producer.flush(20) == 0
-    assert landed[0] is not None
-    return landed[0]

@@ -1,0 +1,110 @@
+"""Faust's consumer on aiokafka, delivering what was fetched as a whole.
+
+Faust pays some 4 tasks and 11 callbacks for a message. Here a message is all that one fetch brought
+of one partition, so that this is paid once a chunk. What is overridden, of faust-streaming 0.15.3;
+tests/unit/test_faust_internals.py tells when it has changed:
+
+    here                                  why
+    ChunkThread._fetch_records            the records of a partition become one
+    ChunkThread.seek_to_committed         to know from which offset was read
+    ChunkThread.on_partitions_assigned    the same, for a new assignment
+    ChunkThread._create_worker_consumer   read_committed without Faust's own transactions, with
+                                          which alone Faust sets it
+    ChunkConsumer._to_message             makes a message of a chunk
+    ChunkConsumer.verify_event_path       it reports every paused changelog partition as stalled
+
+All replace methods of transport/drivers/aiokafka.py, but the third: transport/consumer.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from processor.sequence import Fetched
+
+
+class ChunkThread(driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka fetches; everything here runs in it, so the order is certain."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._starts: dict[TP, int] = {}
+
+    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401
+        consumer = super()._create_worker_consumer(transport)
+        # aiokafka 0.14.0, consumer/consumer.py: read when the consumer starts, which is later.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        return consumer
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Forget where partitions were read that may have been elsewhere meanwhile."""
+        self._starts.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition to its committed offset, and remember that."""
+        found: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return found
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        found: dict[TP, int] = {}  # the values may be None, whatever Faust's annotation says
+        for tp in consumer.assignment():
+            # One by one: nothing can be fetched between the seek and the line behind it.
+            offset = (await consumer.seek_to_committed(tp))[tp]
+            found[tp] = offset
+            if offset is not None:
+                self._starts[tp] = offset
+        return found
+
+    async def _fetch_records(
+        self,
+        consumer: Any,  # noqa: ANN401
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> Mapping[TP, list[Fetched]]:
+        by_partition = await super()._fetch_records(
+            consumer, active_partitions, timeout=timeout, max_records=max_records
+        )
+        chunks = {}
+        for tp, records in by_partition.items():
+            chunks[tp] = [Fetched(tp.partition, self._starts.get(tp), records)]
+            self._starts[tp] = records[-1].offset + 1
+        return chunks
+
+
+class ChunkConsumer(driver.Consumer):
+    """The consumer that Faust's app talks to."""
+
+    def _new_consumer_thread(self) -> ChunkThread:
+        return ChunkThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
+        last = cast("Any", record.records[-1])
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            None,
+            None,
+            cast("bytes", record),  # goes through Faust untouched: the topic has no value type
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: /readyz and the lag say what is stalled."""
+
+
+class ChunkTransport(driver.Transport):
+    """Faust's transport with that consumer."""
+
+    Consumer = ChunkConsumer

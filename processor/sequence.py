@@ -1,0 +1,86 @@
+"""Which of a partition's fetched records are due: each exactly once, none left out.
+
+Between the log and the reducer lie a fetcher, queues and rebalances that clear them. Whatever
+these do, a record is reduced only if it is the next one after all that were committed.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from schemas.errors import ChargelogError
+
+
+class SourceRecord(Protocol):
+    """One Kafka record of the frames topic."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The charge point's identity."""
+
+    @property
+    def value(self) -> bytes | None:
+        """An encoded frame, unless somebody else wrote it."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """Records that were read from one partition in one go.
+
+    Attributes:
+        partition: Their partition.
+        start: The offset from which was read; the first record may lie behind it, where markers of
+            transactions stand between. None where the partition has no committed offset yet.
+        records: In the order of their offsets; at least one.
+    """
+
+    partition: int
+    start: int | None
+    records: Sequence[SourceRecord]
+
+
+class SequenceError(ChargelogError):
+    """The records are not the ones that follow what was committed."""
+
+
+def due(fetched: Fetched, next_offset: int | None) -> Sequence[SourceRecord]:
+    """The records that were not processed before, often all.
+
+    Args:
+        fetched: What was read.
+        next_offset: The offset after the last one committed; None if none was.
+
+    Raises:
+        SequenceError: Records are missing, or the topic was made anew and counts from 0 again.
+            Going on would lose frames without a word.
+    """
+    records, start = fetched.records, fetched.start
+    if next_offset is None:
+        return records
+    first = records[0].offset
+    if start is not None and first < start:
+        raise SequenceError(
+            f"partition {fetched.partition}: asked for offset {start}, got {first}. Was the topic "
+            "deleted and made anew? Then delete the consumer group's offsets as well, and the "
+            "changelog, to start from its beginning"
+        )
+    if (first if start is None else start) > next_offset:
+        raise SequenceError(
+            f"partition {fetched.partition}: expected offset {next_offset}, got {first}; ending, "
+            "to read again from what was committed"
+        )
+    if first >= next_offset:
+        return records
+    return [record for record in records if record.offset >= next_offset]
