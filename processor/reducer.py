@@ -7,6 +7,9 @@ docs/reducer-rules.md with the test that proves it.
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from processor.evse_status import event_notified
+from processor.evse_status import status_notified as evse_status_notified
+from processor.evse_values import meter_values_reported
 from processor.fields import IndigestibleFrameError
 from processor.meter_values import meter_values_sent
 from processor.starts import start_answered, start_called, start_refused
@@ -15,6 +18,7 @@ from processor.status import status_notified
 from processor.step import Step
 from processor.stops import stop_called
 from processor.tariff import Tariffs
+from processor.transaction_events import transaction_answered, transaction_reported
 from schemas.events import BusinessEvent
 from schemas.frames import INBOUND, OUTBOUND, OcppFrame
 
@@ -35,7 +39,21 @@ _OCPP16: Final[dict[tuple[str, str | None, str], Handler]] = {
     ("CALL", "StopTransaction", INBOUND): stop_called,
 }
 
-_HANDLERS: Final[dict[str, dict[tuple[str, str | None, str], Handler]]] = {"ocpp1.6": _OCPP16}
+_OCPP20: Final[dict[tuple[str, str | None, str], Handler]] = {
+    ("CALL", "StatusNotification", INBOUND): evse_status_notified,
+    ("CALL", "NotifyEvent", INBOUND): event_notified,
+    ("CALL", "TransactionEvent", INBOUND): transaction_reported,
+    ("CALLRESULT", "TransactionEvent", OUTBOUND): transaction_answered,
+    ("CALLRESULT", None, OUTBOUND): transaction_answered,
+    ("CALL", "MeterValues", INBOUND): meter_values_reported,
+}
+
+_HANDLERS: Final[dict[str, dict[tuple[str, str | None, str], Handler]]] = {
+    "ocpp1.6": _OCPP16,
+    "ocpp2.0.1": _OCPP20,
+    # What 2.1 adds tells nothing new about sessions: docs/reducer-rules.md, "What 2.1 adds".
+    "ocpp2.1": _OCPP20,
+}
 _NO_HANDLERS: Final[dict[tuple[str, str | None, str], Handler]] = {}
 
 

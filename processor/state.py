@@ -1,4 +1,4 @@
-"""What the reducer remembers of a charge point: three kinds of rows, one table.
+"""What the reducer remembers of a charge point: rows of a few kinds, one table.
 
 A row is a value: the reducer never changes one, it sets another in its place. So whoever holds the
 rows can put the old one back, and a row may be encoded at any time.
@@ -8,12 +8,15 @@ rows can put the old one back, and a row may be encoded at any time.
     history_key(client_id)     HistoryRow       sessions that ended; touched at a Start and a Stop
                                                 only, which keeps the rows that every meter value
                                                 touches small on the changelog
+
+Those of OCPP 2.0.1 and 2.1 are in `processor.evse_state`; ChargePointRow is common to all.
 """
 
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from processor.evse_state import EndedRow, EvseRow
 from processor.row_value import RowValue
 from schemas.errors import ChargelogError
 from schemas.events import UNKNOWN_STATUS
@@ -115,12 +118,17 @@ class ChargePointRow(RowValue, frozen=True, tag="chargePoint"):
         connectors: The connectors that have a row, in ascending order.
         connector: Status, readings and (against the rules) session of connector 0.
         pending: StartTransaction requests without an answer yet, by messageId, oldest first.
+        evses: The EVSEs that have a row, in ascending order (OCPP 2.0.1 and 2.1).
+        asked: TransactionEvents with an idToken and without an answer yet: the transactionId by
+            messageId, oldest first.
     """
 
     last_event_ns: int = 0
     connectors: tuple[int, ...] = ()
     connector: ConnectorRow = ConnectorRow()
     pending: dict[str, Start] = msgspec.field(default_factory=dict)
+    evses: tuple[int, ...] = ()
+    asked: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class HistoryRow(RowValue, frozen=True, tag="history"):
@@ -137,7 +145,7 @@ class HistoryRow(RowValue, frozen=True, tag="history"):
     orphans: tuple[OrphanStop, ...] = ()
 
 
-Row: TypeAlias = ChargePointRow | ConnectorRow | HistoryRow
+Row: TypeAlias = ChargePointRow | ConnectorRow | HistoryRow | EvseRow | EndedRow
 
 
 class Rows(Protocol):

@@ -32,5 +32,10 @@ def test_every_anomaly_code_is_on_the_page() -> None:
     codes |= {code for group in re.findall(r"found \|= \{(.*?)\}", source) for code in
               re.findall(r'"(\w+)"', group)}  # fmt: skip
     assert {"clock_not_set", "cost_unknown", "signed_data"} < codes | {"signed_data"}
+    codes |= set(re.findall(r'tell\(message, "(\w+)"\)', source))
+    codes |= set(re.findall(r'^[A-Z_]+: Final = "([a-z]+_[a-z_]+)"$', source, re.MULTILINE))
+    codes |= set(re.findall(r'\{\*message\.found, "(\w+)"\}', source))
+    assert {"context_not_begin", "context_not_end", "out_of_order", "seq_no_gap",
+            "transaction_id_reused", "evse_mismatch"} <= codes  # fmt: skip
     missing = {code for code in codes if not code.endswith("_") and f"`{code}`" not in _page()}
     assert missing == set()

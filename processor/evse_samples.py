@@ -1,0 +1,218 @@
+"""Sampled values of OCPP 2.0.1 and 2.1 (Part 2, MeterValueType) in business units.
+
+They differ from OCPP 1.6 in their form: numbers instead of texts, a unit with a power of ten, a
+signature beside the value instead of in its place. Names and business units are the same.
+"""
+
+import math
+import re
+from decimal import ROUND_FLOOR, Decimal
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import msgspec
+
+from processor.fields import SCHEMA_VIOLATION, moment
+from processor.measurands import (
+    DEFAULT_CONTEXT,
+    REGISTER,
+    Sample,
+    UnreadableSampleError,
+    energy_kwh,
+    named,
+    power_kw,
+)
+from schemas.events import Measurement
+
+BEGIN: Final = "Transaction.Begin"
+END: Final = "Transaction.End"
+
+# Unit on the wire → (business unit, places the decimal point moves left).
+_UNITS: Final[dict[str, tuple[str, int]]] = {
+    "Wh": ("kWh", 3), "varh": ("kvarh", 3), "VAh": ("kVAh", 3),
+    "W": ("kW", 3), "var": ("kvar", 3), "VA": ("kVA", 3),
+}  # fmt: skip
+# What a measurand is measured in where the unit is left out: the longest prefix counts. OCPP names
+# Wh, and that only for energy; for the others it is the base unit of the quantity.
+_DEFAULT_UNITS: Final[tuple[tuple[str, str | None], ...]] = (
+    ("Energy.Reactive.", "varh"),
+    ("Energy.Apparent.", "VAh"),
+    ("EnergyRequest.", "Wh"),
+    ("Energy.", "Wh"),
+    ("Power.Factor", None),
+    ("Power.Reactive.", "var"),
+    ("Power.", "W"),
+    ("Current.", "A"),
+    ("Voltage", "V"),
+    ("Frequency", "Hz"),
+    ("SoC", "Percent"),
+)
+_UPSTREAM: Final = "Upstream"  # OCPP 2.1: before the meter of this EVSE
+_MAX_POWER_OF_TEN: Final = 30
+_NUMBER: Final = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*")
+_INT64: Final = 2**63
+_TEXT_FIELDS: Final = ("measurand", "phase", "location", "context")
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One meterValue element.
+
+    Attributes:
+        timestamp: Unix microseconds, or None.
+        measurands: By name, in business units.
+        power: kW.
+        energy: kWh.
+        register: The energy register in whole Wh, where there is one.
+        begin: The register with context Transaction.Begin, where there is one.
+        end: The register with context Transaction.End, where there is one.
+        found: Anomalies.
+    """
+
+    timestamp: int | None
+    measurands: dict[str, Measurement]
+    power: float | None
+    energy: float | None
+    register: int | None
+    begin: int | None
+    end: int | None
+    found: set[str]
+
+
+def read_readings(elements: object, base: set[str]) -> list[Reading]:
+    """The readings of a meterValue list; no list is none.
+
+    Args:
+        elements: The JSON value.
+        base: Anomalies that each of them has.
+
+    Raises:
+        UnreadableSampleError: It is no list, or an element can't be read.
+    """
+    if elements is None:
+        return []
+    if type(elements) is not list:
+        raise UnreadableSampleError(f"meterValue is {elements!r:.40}; a list is needed")
+    return [read_reading(element, set(base)) for element in elements]
+
+
+def read_reading(element: object, found: set[str]) -> Reading:
+    """One meterValue element.
+
+    Raises:
+        UnreadableSampleError: It is no object with a list of sampled values.
+    """
+    sampled_values = element.get("sampledValue") if type(element) is dict else None
+    if type(element) is not dict or type(sampled_values) is not list:
+        raise UnreadableSampleError(
+            f"a meterValue element is {element!r:.60}, not an object with a sampledValue list"
+        )
+    timestamp = moment(element.get("timestamp"), found)
+    samples = named([_read_sample(sampled, found) for sampled in sampled_values], found)
+    measurands = {key: sample.measurement for key, sample in samples.items()}
+    register = samples.get(REGISTER)
+    return Reading(
+        timestamp,
+        measurands,
+        power_kw(measurands, found),
+        energy_kwh(measurands, found),
+        None if register is None else register.wh,
+        _register_with(samples, BEGIN),
+        _register_with(samples, END),
+        found,
+    )
+
+
+def _register_with(samples: dict[str, Sample], context: str) -> int | None:
+    for key in (REGISTER, f"{REGISTER}.{context}"):
+        sample = samples.get(key)
+        if sample is not None and sample.measurement.context == context:
+            return sample.wh
+    return None
+
+
+def _read_sample(sampled: object, found: set[str]) -> Sample:
+    if type(sampled) is not dict:
+        raise UnreadableSampleError(f"a sampledValue is {sampled!r:.40}, not an object")
+    texts = [sampled.get(name) for name in _TEXT_FIELDS]
+    for name, value in zip(_TEXT_FIELDS, texts, strict=True):
+        if value is not None and type(value) is not str:
+            raise UnreadableSampleError(f"{name} of a sampledValue is {value!r:.40}, not a text")
+    measurand, phase, location, context = cast("list[str | None]", texts)
+    measurand = measurand or REGISTER
+    unit, power = _unit_of(sampled.get("unitOfMeasure"), measurand, found)
+    key = f"{measurand}.{phase}" if phase else measurand
+    if location == _UPSTREAM:
+        key = f"{key}.{_UPSTREAM}"
+    digits = None if power is None else _digits(sampled.get("value"), found)
+    wh = None
+    if measurand == REGISTER and unit == "kWh" and digits is not None and power is not None:
+        wh = _whole_wh(digits, power + 3)
+    return Sample(
+        key,
+        location or "Outlet",
+        signed=False,
+        measurement=Measurement(
+            value=None if digits is None else _shifted(digits, power),
+            unit=unit,
+            context=context or DEFAULT_CONTEXT,
+        ),
+        wh=wh,
+    )
+
+
+def _unit_of(measure: object, measurand: str, found: set[str]) -> tuple[str | None, int | None]:
+    """The business unit, and the power of ten from the wire's value to it; None: unreadable."""
+    given: dict[str, Any] = {}
+    if type(measure) is dict:
+        given = measure
+    elif measure is not None:
+        raise UnreadableSampleError(f"unitOfMeasure is {measure!r:.40}, not an object")
+    unit = given.get("unit")
+    if unit is None:
+        unit = _default_unit(measurand)
+    elif type(unit) is not str:
+        raise UnreadableSampleError(f"unit of a sampledValue is {unit!r:.40}, not a text")
+    power = given.get("multiplier")
+    if power is None:
+        power = 0
+    elif type(power) is not int or abs(power) > _MAX_POWER_OF_TEN:
+        found.add(SCHEMA_VIOLATION)
+        power = None
+    unit, places = (None, 0) if unit is None else _UNITS.get(unit, (unit, 0))
+    return unit, None if power is None else power - places
+
+
+@lru_cache(maxsize=256)
+def _default_unit(measurand: str) -> str | None:
+    for prefix, unit in _DEFAULT_UNITS:
+        if measurand.startswith(prefix):
+            return unit
+    return None
+
+
+def _digits(value: object, found: set[str]) -> str | None:
+    """The value as decimal digits without exponent; None if it is no finite number."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is float:
+        digits = repr(value)
+    else:
+        found.add(SCHEMA_VIOLATION)
+        match = _NUMBER.fullmatch(value) if type(value) is str else None
+        if match is None:
+            return None
+        digits = match[1]
+    return format(Decimal(digits), "f") if "e" in digits.lower() else digits
+
+
+def _shifted(digits: str, power: int | None) -> float | None:
+    # The exponent is appended to the text: a multiplication would round twice.
+    shifted = float(f"{digits}e{power or 0}")
+    return shifted if math.isfinite(shifted) else None
+
+
+def _whole_wh(digits: str, power: int) -> int | None:
+    exact = Decimal(f"{digits}e{power}")
+    if abs(exact) >= _INT64:
+        return None
+    return int(exact.to_integral_value(ROUND_FLOOR))

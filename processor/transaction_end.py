@@ -1,0 +1,133 @@
+"""The end of an OCPP 2.0.1 or 2.1 transaction: its last readings, completed, session_cost."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from processor.evse_samples import BEGIN
+from processor.evse_state import End, EndedTransaction, EvseTransaction
+from processor.evse_values import emit_reading, keep_last, too_fast, with_reading
+from processor.fields import moment
+from processor.measurands import REGISTER
+from processor.message_numbers import has_gap
+from processor.session_sums import duration_minutes, energy_kwh, session_cost
+from processor.step import Anomalies, Step
+from processor.transaction_message import TransactionMessage
+from schemas.events import Completed
+
+MISSING_START: Final = "missing_start"
+_DEFAULT_REASON: Final = "Local"  # Part 2, TransactionType: may be left out only if it is Local
+_NOT_END: Final = "context_not_end"
+
+
+def end(step: Step, message: TransactionMessage, transaction: EvseTransaction) -> EndedTransaction:
+    """The events of an Ended; the transaction as it is to be kept."""
+    found = set(message.found)
+    # Its readings look back on the transaction, so they are compared with one another only.
+    over = replace(transaction, register=None, reading_time=None, meter_end=None)
+    for reading in message.readings:
+        over = with_reading(over, reading)
+        if not over.started:
+            reading.found.add(MISSING_START)
+        emit_reading(step, reading, over.id, over.evse_id or None, over.connector_id)
+    keep_last(step, over.evse_id, message.readings)
+    meter_stop = over.meter_end
+    if meter_stop is None:
+        registers = [
+            reading.register
+            for reading in message.readings
+            if reading.register is not None and reading.measurands[REGISTER].context != BEGIN
+        ]
+        if registers:
+            meter_stop = registers[-1]
+            found.add(_NOT_END)
+        else:
+            meter_stop = transaction.meter_end
+    stop_time = moment(message.timestamp, found)
+    stopped = End(
+        meter_stop=meter_stop,
+        stop_time=stop_time,
+        reason=message.stopped_reason or _DEFAULT_REASON,
+        id_tag=message.id_tag,
+        anomalies=tuple(sorted(found)),
+    )
+    complete(step, over, stopped)
+    return EndedTransaction(transaction=over, end=stopped)
+
+
+def complete(step: Step, transaction: EvseTransaction, stopped: End) -> None:
+    """Say that the transaction is over, and what it costs if its start is known."""
+    found = {*stopped.anomalies, *transaction.anomalies}
+    if has_gap(transaction.seen):
+        found.add("seq_no_gap")
+    id_tag = transaction.id_tag
+    if not transaction.started:
+        found |= {MISSING_START, "cost_unknown"}
+        id_tag = id_tag or stopped.id_tag
+    duration = duration_minutes(transaction.start_time, stopped.stop_time, found)
+    completed = Completed(
+        transaction_id=transaction.id,
+        connector_id=transaction.connector_id,
+        id_tag=id_tag,
+        meter_start=transaction.meter_start,
+        meter_stop=stopped.meter_stop,
+        start_time=transaction.start_time,
+        stop_time=stopped.stop_time,
+        energy_used=_energy(transaction, stopped, found),
+        duration=duration,
+        reason=stopped.reason,
+        status="completed",
+        evse_id=transaction.evse_id or None,
+    )
+    cost = None
+    if transaction.started:
+        cost = session_cost(step, transaction.evse_id, transaction.received_at, completed, found)
+    step.emit("completed", completed, found)
+    if cost is not None:
+        step.emit("session_cost", cost, found)
+
+
+def abandon(step: Step, transaction: EvseTransaction) -> EndedTransaction:
+    """Say that the transaction is over because the next one started; its Ended may still come."""
+    found = {"missing_stop", *transaction.anomalies}
+    if not transaction.started:
+        found.add(MISSING_START)
+    stopped = End(meter_stop=transaction.register)
+    step.emit(
+        "completed",
+        Completed(
+            transaction_id=transaction.id,
+            connector_id=transaction.connector_id,
+            id_tag=transaction.id_tag,
+            meter_start=transaction.meter_start,
+            meter_stop=transaction.register,
+            start_time=transaction.start_time,
+            stop_time=None,
+            energy_used=_energy(transaction, stopped, found),
+            duration=None,
+            reason=None,
+            status="abandoned",
+            evse_id=transaction.evse_id or None,
+        ),
+        found,
+    )
+    return EndedTransaction(transaction=transaction)
+
+
+def _energy(transaction: EvseTransaction, stopped: End, found: Anomalies) -> float | None:
+    """KWh; None where it is unknown, or more than can have been delivered.
+
+    A charge point that starts offline may send 0 for a register that it can't read yet
+    (citrineos-core#1060): its whole life's energy must not become one session's.
+    """
+    energy = energy_kwh(transaction.meter_start, stopped.meter_stop, found)
+    if energy is None or transaction.meter_start is None or stopped.meter_stop is None:
+        return None
+    jumped = transaction.jumped
+    if transaction.start_time is not None and stopped.stop_time is not None:
+        micros = stopped.stop_time - transaction.start_time
+        jumped = jumped or too_fast(stopped.meter_stop - transaction.meter_start, micros)
+    if jumped:
+        found.add("energy_implausible")
+        return None
+    return energy
