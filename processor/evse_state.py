@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from processor.row_value import RowValue
 from processor.message_numbers import Seen
+from processor.row_value import RowValue
 
 NO_EVSE: Final = 0
 

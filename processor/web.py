@@ -1,11 +1,12 @@
 """Pages of the worker's web: health, readiness, metrics, and the state of a charge point."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from faust.exceptions import SameNode
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from processor.evse_state import evse_key
 from processor.held_rows import HeldRows
 from processor.state import CHARGE_POINT, ChargePointRow, decode_row, row_key
 
@@ -56,19 +57,19 @@ def add_pages(app: Any, table: Any, rows: HeldRows) -> None:  # noqa: ANN401 - F
             return answer(web, client_id)
 
     def answer(web: Any, client_id: str) -> Any:  # noqa: ANN401 - Faust ships no types
-        def row(connector_id: int) -> bytes | None:
-            return rows.get(row_key(client_id, connector_id).encode())
+        def shown(keys: dict[int, str]) -> dict[int, Any]:
+            values = {number: rows.get(key.encode()) for number, key in keys.items()}
+            return {n: orjson.loads(v) for n, v in values.items() if v is not None}
 
-        value = row(CHARGE_POINT)
+        value = rows.get(row_key(client_id, CHARGE_POINT).encode())
         if value is None:
             return web.json({"error": f"no frame of {client_id!r} was seen"}, status=_NOT_FOUND)
-        known = decode_row(value)
-        connectors = known.connectors if isinstance(known, ChargePointRow) else ()
-        values = {number: row(number) for number in connectors}
+        known = cast("ChargePointRow", decode_row(value))
         return web.json(
             {
                 "clientId": client_id,
                 "chargePoint": orjson.loads(value),
-                "connectors": {n: orjson.loads(v) for n, v in values.items() if v is not None},
+                "connectors": shown({n: row_key(client_id, n) for n in known.connectors}),
+                "evses": shown({n: evse_key(client_id, n) for n in known.evses}),
             }
         )

@@ -78,12 +78,26 @@ def is_ready(port: int) -> bool:
 
 
 def history(charge_points: int, sessions: int) -> list[OcppFrame]:
-    """Whole sessions of several charge points, interleaved."""
+    """Whole sessions of several charge points, interleaved; CP2, CP6, … speak OCPP 2.0.1."""
     at = 1_701_944_130_000_000_000
     frames = []
     for number in range(sessions):
         for point in range(charge_points):
             name = f"CP{point}"
+            if point % 4 == 2:
+                for raw in _session_201(number):
+                    at += 1_000_000
+                    frames.append(
+                        frame(
+                            raw,
+                            action="TransactionEvent",
+                            message_id=raw.split('"')[1],
+                            at=at,
+                            client_id=name,
+                            protocol="ocpp2.0.1",
+                        )
+                    )
+                continue
             transaction = 1 + number * charge_points + point
             start = f'{{"connectorId":1,"idTag":"T","meterStart":{number * 5000},'
             texts: list[dict[str, Any]] = [
@@ -110,6 +124,24 @@ def history(charge_points: int, sessions: int) -> list[OcppFrame]:
                 message_id = text["raw"].split('"')[1]
                 frames.append(frame(**text, message_id=message_id, at=at, client_id=name))
     return frames
+
+
+def _session_201(number: int) -> list[str]:
+    """Started, Updated and Ended of one transaction."""
+    wh = number * 5000
+    return [
+        f'[2,"{kind[0]}{number}","TransactionEvent",{{"eventType":"{kind}","timestamp":"{at}",'
+        f'"triggerReason":"Trigger","seqNo":{seq_no},"transactionInfo":{{"transactionId":'
+        f'"t{number}"}},"evse":{{"id":1}},"meterValue":[{{"timestamp":"{at}","sampledValue":['
+        f'{{"value":{wh + 2000 * seq_no},"context":"{context}"}}]}}]}}]'
+        for seq_no, (kind, at, context) in enumerate(
+            (
+                ("Started", "2023-12-07T10:15:30Z", "Transaction.Begin"),
+                ("Updated", "2023-12-07T10:45:30Z", "Sample.Periodic"),
+                ("Ended", "2023-12-07T11:15:30Z", "Transaction.End"),
+            )
+        )
+    ]
 
 
 def append(kafka: Kafka, topic: str, records: list[tuple[str, bytes]]) -> None:

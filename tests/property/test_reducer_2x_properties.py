@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from processor.evse_rows import MAX_ENDED
 from processor.evse_state import EndedRow, EvseRow
-from processor.reducer import IndigestibleFrameError, reduce
 from processor.message_numbers import MAX_MARKS, MAX_RANGES, Seen, has_gap, verdict, with_message
+from processor.reducer import IndigestibleFrameError, reduce
 from processor.state import MemoryRows, decode_row, encode_row
 from processor.tariff import Tariffs
 from processor.transaction_start import MAX_OPEN

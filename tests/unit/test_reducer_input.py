@@ -26,7 +26,7 @@ STATUS = b'[2,"1","StatusNotification",{"connectorId":1,"errorCode":"NoError","s
         frame(b"\xff not even text", kind="INVALID", violation="not JSON"),
         frame(b"not JSON", kind="CALL", action="Heartbeat"),
         frame(STATUS, action="StatusNotification", direction="outbound"),
-        frame(STATUS, action="StatusNotification", protocol="ocpp2.0.1"),
+        frame(STATUS, action="StatusNotification", protocol="ocpp1.5"),
         frame(STATUS, action="StatusNotification", kind="INVALID"),
         frame(b'[3,"1",{}]', kind="CALLRESULT", action="StatusNotification", direction="outbound"),
         frame(b'[3,"1",{}]', kind="CALLRESULT", action="StartTransaction"),
