@@ -5,6 +5,8 @@ ChargelogError
 ├── NotDurableError           Kafka did not confirm a record within the limit
 ├── AnswerNotDurableError     an answer could not be confirmed, so it must not be sent
 ├── UnanswerableError         a CALL's payload lacks what its answer needs
+├── NotSentError              a command's CALL did not reach the wire
+├── AnswerLostError           it did, but the connection ended before its answer
 ├── UpstreamError             the central system behind refuses a charge point, or is away
 └── AuthorizationFileError    the list of idTags can't be read
 """
@@ -34,6 +36,14 @@ class AnswerNotDurableError(NotDurableError):
 
 class UnanswerableError(ChargelogError):
     """A field that the answer depends on is missing or unreadable; the charge point's fault."""
+
+
+class NotSentError(ChargelogError):
+    """A CALL of the central system's was not written to the connection."""
+
+
+class AnswerLostError(ChargelogError):
+    """A CALL of the central system's was sent; whether the charge point acted is not known."""
 
 
 class UpstreamError(ChargelogError):

@@ -10,13 +10,14 @@ from typing import Protocol
 
 import structlog
 
-from ingress.errors import AnswerNotDurableError, NotDurableError
+from ingress.errors import AnswerNotDurableError, NotDurableError, NotSentError
 from ingress.journal import Journal
 from ingress.metrics import UNAVAILABLE
-from ingress.session import Objection, Outgoing, Pending, Refusal, Session
+from ingress.session import Answer, Objection, Outgoing, Pending, Refusal, Session
 from ingress.transaction_ids import TransactionIds
 from ingress.version import Authorization
 from schemas.frames import OcppFrame
+from schemas.ocppj import Call
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +54,15 @@ class Exchange:
         self._authorizer = authorizer
         self._clock_ns = clock_ns
 
-    async def handle(self, session: Session, raw: bytes) -> bytes | None:
+    async def handle(
+        self, session: Session, raw: bytes, answered: Callable[[Answer], None]
+    ) -> bytes | None:
         """The answer to send for one websocket message, or None.
+
+        Args:
+            session: The connection's.
+            raw: The message.
+            answered: Told of an answer to a CALL of the central system's once it is on the log.
 
         Raises:
             AnswerNotDurableError: The answer's record is not confirmed. It may arrive on the log
@@ -63,12 +71,13 @@ class Exchange:
         """
         received = session.receive(raw, self._clock_ns())
         todo = received.todo
-        if todo is None:
+        if todo is None or isinstance(todo, Objection):
+            # Its sender would not send it again.
             await self._keep(received.frame)
-            return None
-        if isinstance(todo, Objection):
-            # Its sender has its own answer already, and would not send the broken one again.
-            await self._keep(received.frame)
+            if received.answer is not None:
+                answered(received.answer)
+            if todo is None:
+                return None
             return await self._release(session.answer(todo, self._clock_ns()))
         try:
             await self._journal.append(received.frame)
@@ -90,6 +99,19 @@ class Exchange:
             transaction_id=transaction_id,
         )
         return await self._release(outgoing)
+
+    async def call(self, session: Session, call: Call) -> bytes:
+        """The text to send for a CALL of the central system's, which is on the log.
+
+        Raises:
+            NotSentError: Its record is not confirmed; it must not be sent.
+        """
+        outgoing = session.call(call, self._clock_ns())
+        try:
+            await self._journal.append(outgoing.frame)
+        except NotDurableError as error:
+            raise NotSentError(f"not sent, since it could not be stored: {error}") from error
+        return outgoing.frame.raw
 
     async def _release(self, outgoing: Outgoing) -> bytes:
         try:

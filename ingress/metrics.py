@@ -31,3 +31,6 @@ APPEND_SECONDS: Final = Histogram(
 NOT_CONFIRMED: Final = Counter(
     "ingress_records_not_confirmed", "Records not confirmed within the limit", ["topic"]
 )
+COMMANDS: Final = Counter(
+    "ingress_commands", "Records on the command results topic, by outcome", ["outcome"]
+)

@@ -15,8 +15,10 @@ from websockets.typing import Subprotocol
 
 from ingress import identity, versions
 from ingress.connections import Connections
+from ingress.downstream import Downstream
 from ingress.errors import AnswerNotDurableError, IdentityError, UpstreamError
 from ingress.exchange import Exchange
+from ingress.line import WebsocketLine
 from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
 from ingress.relay import Relay
@@ -56,9 +58,14 @@ class IngressServer:
     """
 
     def __init__(
-        self, settings: IngressSettings, exchange: Exchange, relay: Relay | None = None
+        self,
+        settings: IngressSettings,
+        exchange: Exchange,
+        downstream: Downstream,
+        relay: Relay | None = None,
     ) -> None:
         self._settings = settings
+        self._downstream = downstream
         self._exchange = exchange
         self._relay = relay
         self._connections: Connections[ChargePointConnection] = Connections()
@@ -173,7 +180,13 @@ class IngressServer:
             if isinstance(connection.session, RelayedSession):
                 await self._pass_on(connection, connection.session)
             else:
-                await self._read(connection, connection.session)
+                line = WebsocketLine(websocket, connection.session, self._exchange, connection.busy)
+                self._downstream.attach(line)
+                try:
+                    await self._read(connection, connection.session, line)
+                finally:
+                    self._downstream.detach(line)
+                    line.closed()
         finally:
             self._connections.release(client_id, connection)
             CONNECTIONS.set(len(self._connections))
@@ -230,7 +243,9 @@ class IngressServer:
             connection.websocket, session, busy=connection.busy, slow_down=connection.slow_down
         )
 
-    async def _read(self, connection: ChargePointConnection, session: Session) -> None:
+    async def _read(
+        self, connection: ChargePointConnection, session: Session, line: WebsocketLine
+    ) -> None:
         """Handle frames one after another until the connection ends."""
         websocket = connection.websocket
         try:
@@ -242,7 +257,7 @@ class IngressServer:
                         # Not left to the end of the handler, which closes with 1000.
                         await _say_goodbye(websocket)
                         return
-                    answer = await self._exchange.handle(session, raw)
+                    answer = await self._exchange.handle(session, raw, line.answered)
                     if answer is not None:
                         await websocket.send(answer, text=True)
         except ConnectionClosed:

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import signal
+import socket
 import time
+import uuid
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
 import structlog
 
 from ingress.authorization import AcceptAll, ListFile
+from ingress.downstream import Downstream
 from ingress.durable import DurableProducer
 from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
@@ -20,7 +23,12 @@ from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds
 from runtime.kafka import wait_for_kafka
 from runtime.ops import OpsServer
-from schemas.codec import frame_codec, transaction_id_codec
+from schemas.codec import (
+    command_codec,
+    command_result_codec,
+    frame_codec,
+    transaction_id_codec,
+)
 from schemas.registry import registry_for
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
@@ -49,6 +57,7 @@ class Ingress:
         self._stack = AsyncExitStack()
         self._producer: DurableProducer | None = None
         self._transaction_ids: TransactionIds | None = None
+        self._downstream: Downstream | None = None
         self._server: IngressServer | None = None
         # Read first of all: a wrong list should not wait for Kafka to be found.
         self.authorizer: Authorizer = (
@@ -67,7 +76,7 @@ class Ingress:
     @property
     def not_ready(self) -> str | None:
         """Why charge points would not be served now; None: they would."""
-        parts = (self._producer, self._transaction_ids, self._server)
+        parts = (self._producer, self._transaction_ids, self._downstream, self._server)
         if None in parts:
             return "starting: waiting for Kafka"
         return next((part.not_ready for part in parts if part and part.not_ready), None)
@@ -109,14 +118,32 @@ class Ingress:
         self._stack.push_async_callback(transaction_ids.stop)
         await transaction_ids.start()
         journal = Journal(producer, names.frames, frame_codec(registry, names.frames))
+        downstream = Downstream(
+            producer,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            commands=names.commands,
+            results=names.command_results,
+            partitions=settings.partitions,
+            codecs=(
+                command_codec(registry, names.commands),
+                command_result_codec(registry, names.command_results),
+            ),
+            instance=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+            clock_ns=time.time_ns,
+            answer_timeout_s=settings.ingress_command_timeout_s,
+        )
+        self._stack.push_async_callback(downstream.stop)
+        await downstream.start()
         server = IngressServer(
             settings,
             Exchange(journal, transaction_ids, self.authorizer, time.time_ns),
+            downstream,
             _relay(settings, journal),
         )
         await server.start()
         self._stack.push_async_callback(server.drain)
         self._producer, self._transaction_ids, self._server = producer, transaction_ids, server
+        self._downstream = downstream
 
 
 def _relay(settings: IngressSettings, journal: Journal) -> Relay | None:

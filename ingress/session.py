@@ -23,6 +23,8 @@ from schemas.ocppj import Call, CallError, CallResult, CallResultError, Message,
 Mode: TypeAlias = Literal["strict", "lenient"]
 
 _CALL = 2
+_MAX_OPEN_CALLS = 32
+"""CALLs that never got an answer are remembered so far: a late answer still finds its action."""
 _MAX_DESCRIPTION = 255
 """OCPP-J 1.6 §4.2.3: errorDescription; later versions limit it to 255 characters."""
 
@@ -52,11 +54,22 @@ class Objection(msgspec.Struct, frozen=True):
 Todo: TypeAlias = Pending | Refusal | Objection | None
 
 
+Answer: TypeAlias = CallResult | CallError
+"""What a charge point says to a CALL of the central system's."""
+
+
 class Received(msgspec.Struct, frozen=True):
-    """What came in, and what is to be done about it; None: nothing."""
+    """What came in, and what is to be done about it.
+
+    Attributes:
+        frame: For the log.
+        todo: What it asks for; None: nothing.
+        answer: The answer to an open CALL of the central system's, if it is one.
+    """
 
     frame: OcppFrame
     todo: Todo
+    answer: Answer | None = None
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -88,7 +101,7 @@ class Session:
     ) -> None:
         self.client_id = client_id
         self.connection_id = connection_id
-        self._version = version
+        self.version = version
         self._mode = mode
         self._heartbeat_interval_s = heartbeat_interval_s
         self._last_ns = 0
@@ -103,7 +116,7 @@ class Session:
             now_ns: Unix time in nanoseconds.
         """
         try:
-            message = ocppj.parse(raw, self._version.protocol)
+            message = ocppj.parse(raw, self.version.protocol)
         except MalformedFrameError as error:
             return self._malformed(raw, error, now_ns)
         if isinstance(message, Call):
@@ -145,7 +158,7 @@ class Session:
         return ocppj.dump(
             CallError(
                 message_id,
-                self._version.codes.internal,
+                self.version.codes.internal,
                 "the central system can't store the message now; send it again later",
                 {},
             )
@@ -154,14 +167,16 @@ class Session:
     def call(self, call: Call, now_ns: int) -> Outgoing:
         """A CALL of the central system's own; its result will be told by the message id."""
         self._open_calls[call.message_id] = call.action
+        if len(self._open_calls) > _MAX_OPEN_CALLS:
+            del self._open_calls[next(iter(self._open_calls))]
         return self._send(call, call.action, now_ns)
 
     @property
     def _objects(self) -> bool:
-        return self._version.objects_to_results and self._mode == "strict"
+        return self.version.objects_to_results and self._mode == "strict"
 
     def _malformed(self, raw: bytes, error: MalformedFrameError, now_ns: int) -> Received:
-        codes = self._version.codes
+        codes = self.version.codes
         unknown_type = isinstance(error, UnknownMessageTypeError)
         code = codes.malformed if error.message_id else codes.unreadable
         if unknown_type:
@@ -171,7 +186,7 @@ class Session:
             client_id=self.client_id,
             received_at_ns=self._stamp(now_ns),
             direction=INBOUND,
-            protocol=self._version.protocol,
+            protocol=self.version.protocol,
             kind="INVALID",
             message_id=error.message_id,
             raw=raw,
@@ -185,15 +200,15 @@ class Session:
         return Received(frame, Refusal(CallError(message_id, code, text, {}), None))
 
     def _call(self, raw: bytes, call: Call, now_ns: int) -> Received:
-        codes = self._version.codes
-        row = self._version.from_charge_point.get(call.action)
+        codes = self.version.codes
+        row = self.version.from_charge_point.get(call.action)
         if row is None:
-            known = call.action in self._version.from_central_system
+            known = call.action in self.version.from_central_system
             violation = Violation(
                 codes.wrong_direction if known else codes.unknown_action,
                 f"{call.action!r:.64} is sent by the central system only"
                 if known
-                else f"{self._version.protocol} has no action {call.action!r:.64}",
+                else f"{self.version.protocol} has no action {call.action!r:.64}",
             )
             return self._refuse(raw, call, violation, now_ns)
         found = row.request.check(call.payload)
@@ -211,27 +226,28 @@ class Session:
         action = self._open_calls.pop(message.message_id, None)
         violation = None
         if action is None:
-            violation = Violation(self._version.codes.malformed, "answers no open CALL")
-        elif isinstance(message, CallResult) and action in self._version.from_central_system:
-            violation = self._version.from_central_system[action].response.check(message.payload)
+            violation = Violation(self.version.codes.malformed, "answers no open CALL")
+        elif isinstance(message, CallResult) and action in self.version.from_central_system:
+            violation = self.version.from_central_system[action].response.check(message.payload)
         frame = self._frame(INBOUND, raw, self._stamp(now_ns), message, action, violation)
+        answer = message if action is not None and isinstance(message, Answer) else None
         if action is None or violation is None or not self._objects:
-            return Received(frame, None)
+            return Received(frame, None, answer)
         text = shorten(violation.text, _MAX_DESCRIPTION)
         error = CallResultError(message.message_id, violation.code, text, {})
-        return Received(frame, Objection(error, action))
+        return Received(frame, Objection(error, action), answer)
 
     def _unconfirmed(self, raw: bytes, send: Send, now_ns: int) -> Received:
         # OCPP 2.1 Part 4 §4.2.4: a SEND is never answered, however wrong it is.
-        codes = self._version.codes
-        validator = self._version.sends.get(send.action)
+        codes = self.version.codes
+        validator = self.version.sends.get(send.action)
         if validator is not None:
             violation = validator.check(send.payload)
         else:
-            known = send.action in self._version.from_charge_point
+            known = send.action in self.version.from_charge_point
             violation = Violation(
                 codes.wrong_direction if known else codes.unknown_action,
-                f"{self._version.protocol} has no SEND {send.action!r:.64}",
+                f"{self.version.protocol} has no SEND {send.action!r:.64}",
             )
         frame = self._frame(INBOUND, raw, self._stamp(now_ns), send, send.action, violation)
         return Received(frame, None)
@@ -240,7 +256,7 @@ class Session:
         call = self._last_answered
         action = call.action if call and call.message_id == error.message_id else None
         violation = (
-            Violation(self._version.codes.malformed, "answers no CALLRESULT")
+            Violation(self.version.codes.malformed, "answers no CALLRESULT")
             if action is None
             else None
         )
@@ -271,7 +287,7 @@ class Session:
             client_id=self.client_id,
             received_at_ns=stamped_ns,
             direction=direction,
-            protocol=self._version.protocol,
+            protocol=self.version.protocol,
             kind=ocppj.KIND_OF[type(message)],
             message_id=message.message_id,
             action=action,

@@ -42,6 +42,13 @@ class IngressSettings(KafkaSettings):
     heartbeat_interval_s: int = Field(
         300, ge=1, le=86400, description="heartbeat interval given to charge points, seconds"
     )
+    ingress_command_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="seconds that a charge point may take to answer a command; the same for all "
+        "instances",
+    )
     kafka_timeout_s: float = Field(
         10.0,
         gt=0,

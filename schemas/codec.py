@@ -27,6 +27,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.avro_reader import struct_reader
 from schemas.avro_writer import struct_writer
+from schemas.commands import Command, CommandResult
 from schemas.errors import CodecError, UnknownSchemaError
 from schemas.events import PAYLOAD_TYPES, BusinessEvent, Measurement
 from schemas.frames import OcppFrame
@@ -259,6 +260,16 @@ def transaction_id_codec(
     return Codec(
         TransactionIdRequest, "transaction_id_request", registry=registry, subject=f"{topic}-value"
     )
+
+
+def command_codec(registry: Registry | None = None, topic: str = "") -> Codec[Command]:
+    """Codec of `ocpp.commands`."""
+    return Codec(Command, "command", registry=registry, subject=f"{topic}-value")
+
+
+def command_result_codec(registry: Registry | None = None, topic: str = "") -> Codec[CommandResult]:
+    """Codec of `ocpp.command-results`."""
+    return Codec(CommandResult, "command_result", registry=registry, subject=f"{topic}-value")
 
 
 def _parse(text: str) -> Schema:

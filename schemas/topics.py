@@ -9,12 +9,16 @@ FRAMES: Final = "ocpp.frames"
 EVENTS: Final = "csms.events"
 DEAD_LETTER: Final = "csms.dead-letter"
 TRANSACTION_IDS: Final = "ocpp.transaction-ids"
+COMMANDS: Final = "ocpp.commands"
+COMMAND_RESULTS: Final = "ocpp.command-results"
 
 PROCESSOR_APP_ID: Final = "chargelog-processor"
 CONNECTORS_TABLE: Final = "connectors"
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _FOREVER: Final = "-1"
+# A command lives for a day at most, and its id is known for two.
+_WEEK: Final = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -59,6 +63,16 @@ class TopicNames(msgspec.Struct, frozen=True):
         return self.prefix + TRANSACTION_IDS
 
     @property
+    def commands(self) -> str:
+        """CALLs to be sent to charge points."""
+        return self.prefix + COMMANDS
+
+    @property
+    def command_results(self) -> str:
+        """What became of them; its order decides which instance sends one."""
+        return self.prefix + COMMAND_RESULTS
+
+    @property
     def processor_app_id(self) -> str:
         """Faust app id: consumer group and prefix of changelog and transactional ids."""
         return self.prefix + PROCESSOR_APP_ID
@@ -87,6 +101,8 @@ def specs(names: TopicNames, partitions: int) -> tuple[TopicSpec, ...]:
             # An id must outlive the longest time a charge point may retry its StartTransaction.
             {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)},
         ),
+        TopicSpec(names.commands, "clientId", partitions, _WEEK),
+        TopicSpec(names.command_results, "clientId", partitions, _WEEK),
         TopicSpec(
             names.connectors_changelog, "table key", partitions, {"cleanup.policy": "compact"}
         ),

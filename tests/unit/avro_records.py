@@ -5,7 +5,9 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from msgspec import Struct
 
+from schemas.commands import Command, CommandResult
 from schemas.events import (
     BusinessEvent,
     Completed,
@@ -69,6 +71,26 @@ TRANSACTION_ID_REQUESTS: Final = st.builds(
     id_tag=st.text(),
     meter_start=_LONGS,
     timestamp=st.text(),
+)
+COMMANDS: Final = st.builds(
+    Command,
+    command_id=st.text(max_size=36),
+    client_id=st.text(),
+    action=st.text(),
+    payload=st.text(),
+    issued_at=_LONGS,
+    expires_at=_LONGS,
+)
+COMMAND_RESULTS: Final = st.builds(
+    CommandResult,
+    command_id=st.text(max_size=36),
+    client_id=st.text(),
+    outcome=st.sampled_from(["sent", "result", "error", "timeout", "expired", "rejected"]),
+    instance=st.text(),
+    at=_LONGS,
+    payload=_or_none(st.text()),
+    error_code=_or_none(st.text()),
+    description=_or_none(st.text()),
 )
 
 _PAYLOADS: Final[dict[EventType, SearchStrategy[Payload]]] = {
@@ -174,7 +196,7 @@ FRAME: Final = OcppFrame(
     connection_id="7f9c24e8",
 )
 
-EXAMPLES: Final[dict[str, OcppFrame | BusinessEvent | DeadLetter | TransactionIdRequest]] = {
+EXAMPLES: Final[dict[str, Struct]] = {
     "ocpp_frame": FRAME,
     "business_event.started": _event(
         "started",
@@ -264,6 +286,24 @@ EXAMPLES: Final[dict[str, OcppFrame | BusinessEvent | DeadLetter | TransactionId
         id_tag="user123",
         meter_start=1000,
         timestamp="2023-12-07T10:15:30Z",
+    ),
+    "command": Command(
+        command_id="0b8f1e0e-5f7d-4c6e-9a64-3f1f6f8f0a11",
+        client_id="charge-point-001",
+        action="RemoteStartTransaction",
+        payload='{"idTag":"user123"}',
+        issued_at=_START_US,
+        expires_at=_START_US + _MINUTE_US,
+    ),
+    "command_result": CommandResult(
+        command_id="0b8f1e0e-5f7d-4c6e-9a64-3f1f6f8f0a11",
+        client_id="charge-point-001",
+        outcome="error",
+        instance="ingress-1",
+        at=_START_US + 250_000,
+        payload="{}",
+        error_code="NotSupported",
+        description=None,
     ),
 }
 """By golden file: `tests/golden/avro/<name>.hex` holds the bytes of each."""

@@ -13,6 +13,8 @@ import msgspec
 import orjson
 import pytest
 from avro_records import (
+    COMMAND_RESULTS,
+    COMMANDS,
     DEAD_LETTERS,
     EVENTS,
     EXAMPLES,
@@ -26,6 +28,8 @@ from hypothesis import strategies as st
 from schemas.codec import (
     Codec,
     EventCodec,
+    command_codec,
+    command_result_codec,
     crc64_fingerprint,
     dead_letter_codec,
     event_codec,
@@ -45,12 +49,16 @@ CODECS: Final[dict[str, Codec[Any]]] = {
     "business_event": event_codec(),
     "dead_letter": dead_letter_codec(),
     "transaction_id_request": transaction_id_codec(),
+    "command": command_codec(),
+    "command_result": command_result_codec(),
 }
 RECORDS: Final = st.one_of(
     st.tuples(st.just("ocpp_frame"), FRAMES),
     st.tuples(st.just("business_event"), EVENTS),
     st.tuples(st.just("dead_letter"), DEAD_LETTERS),
     st.tuples(st.just("transaction_id_request"), TRANSACTION_ID_REQUESTS),
+    st.tuples(st.just("command"), COMMANDS),
+    st.tuples(st.just("command_result"), COMMAND_RESULTS),
 )
 PEER_SCHEMAS: Final = {name: avro.schema.parse(codec.schema_text) for name, codec in CODECS.items()}
 

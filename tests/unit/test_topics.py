@@ -11,6 +11,8 @@ def test_the_names_are_those_of_the_contract() -> None:
         "csms.events",
         "csms.dead-letter",
         "ocpp.transaction-ids",
+        "ocpp.commands",
+        "ocpp.command-results",
         "chargelog-processor-connectors-changelog",
     ]
 
