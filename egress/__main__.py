@@ -4,12 +4,16 @@ import asyncio
 import secrets
 import signal
 import sys
+import time
 
 import structlog
 import uvloop
 from aiokafka.errors import KafkaError
 
-from egress.connection import MqttOptions
+from egress.announcement import Announcement
+from egress.connection import MqttOptions, Tls
+from egress.errors import TlsFilesError
+from egress.packets import Credentials
 from egress.publisher import Publisher
 from egress.settings import EgressSettings
 from egress.worker import EgressWorker
@@ -49,7 +53,11 @@ async def _serve(settings: EgressSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    publisher = Publisher(_options(settings))
+    try:
+        publisher = publisher_of(settings)
+    except TlsFilesError as error:
+        log.error("egress can't go on", error=str(error))  # noqa: TRY400 - one line says it all
+        return 1
     service = _Service(settings, publisher)
     ops = OpsServer(settings.egress_ops_host, settings.egress_ops_port, service.not_ready)
     try:
@@ -120,18 +128,42 @@ def _exit_code(*tasks: asyncio.Task[None]) -> int:
     return 0
 
 
-def _options(settings: EgressSettings) -> MqttOptions:
+def publisher_of(settings: EgressSettings) -> Publisher:
+    """The publisher that the settings describe.
+
+    Raises:
+        TlsFilesError: The certificates can't be used.
+    """
     password = settings.mqtt_password
-    return MqttOptions(
+    client_id = settings.mqtt_client_id or f"chargelog-egress-{secrets.token_hex(4)}"
+    announcement = None
+    if settings.mqtt_status_topic:
+        topic = settings.topic_levels + settings.mqtt_status_topic
+        announcement = Announcement(topic, client_id, lambda: time.time_ns() // 1000)
+    tls = None
+    if settings.mqtt_tls:
+        tls = Tls(
+            ca_file=settings.mqtt_tls_ca_file,
+            cert_file=settings.mqtt_tls_cert_file,
+            key_file=settings.mqtt_tls_key_file,
+        )
+        tls.context()
+    options = MqttOptions(
         host=settings.mqtt_host,
         port=settings.mqtt_port,
-        client_id=settings.mqtt_client_id or f"chargelog-egress-{secrets.token_hex(4)}",
-        username=settings.mqtt_username,
-        password=None if password is None else password.get_secret_value(),
+        client_id=client_id,
+        credentials=Credentials(
+            settings.mqtt_username, None if password is None else password.get_secret_value()
+        ),
         version=settings.mqtt_version,
         qos=settings.mqtt_qos,
         retain=settings.mqtt_retain,
+        expiry_s=settings.mqtt_message_expiry_s,
+        keepalive_s=settings.mqtt_keepalive_s,
+        tls=tls,
+        will=None if announcement is None else announcement.will,
     )
+    return Publisher(options, tries=settings.mqtt_refused_tries, announcement=announcement)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,56 @@
 """One MQTT connection on the asyncio loop, from CONNECT to its loss; it never reconnects.
 
-paho-mqtt speaks the protocol; its sockets are watched by our loop instead of its thread, whose
-wake-ups cost half the throughput. Each connection is a new paho client with a clean session:
-what is unacknowledged lives in the Kafka log and in `egress.publisher`, and paho's own copies
-would be sent again beside ours, in an order of their own.
+Each connection begins a clean session: what is unacknowledged lives in the Kafka log and in
+`egress.publisher`, and a broker's or library's own copies would be sent again beside ours, in an
+order of their own.
 """
 
 import asyncio
-import socket
+import ssl
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple, cast
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import msgspec
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.packettypes import PacketTypes
 
-from egress.errors import MqttConnectionError
+from egress import packets
+from egress.errors import MqttConnectionError, MqttProtocolError, TlsFilesError
+from egress.packets import Connack, Credentials, Version, Will
 from egress.properties import publish_properties
 from egress.routing import Publication
 
-_KEEPALIVE_S: Final = 30
-_CONNACK_TIMEOUT_S: Final = 10.0
+_CONNECT_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 2.0
-_MISC_INTERVAL_S: Final = 1.0
 _RECEIVE_MAXIMUM: Final = 65_535
 """MQTT 5 §3.2.2.3.3: what holds when the broker names none."""
-_HEADER_BYTES: Final = 40
-"""Room for the rest of a PUBLISH packet: headers, lengths, packet id, content type."""
-_PROTOCOLS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+_LAST_PACKET_ID: Final = 65_535
+_BUFFER_BYTES: Final = 1024 * 1024
+"""Bytes that may wait for the socket before publishing pauses."""
 
-OnAcknowledged = Callable[[int, ReasonCode], None]
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of the TLS connection (PEM); without a CA file the system's authorities hold."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files, which may have been replaced since the last connection.
+
+        Raises:
+            TlsFilesError: One is missing or holds something else.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise TlsFilesError(
+                f"MQTT_TLS_CA_FILE, MQTT_TLS_CERT_FILE or MQTT_TLS_KEY_FILE: {error}"
+            ) from error
+        return context
 
 
 class MqttOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,60 +59,88 @@ class MqttOptions(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     client_id: str
-    username: str | None = None
-    password: str | None = None
-    version: Literal["5", "3.1.1"] = "5"
+    credentials: Credentials = Credentials()
+    version: Version = "5"
     qos: int = 1
     retain: bool = False
+    expiry_s: int | None = None
+    keepalive_s: int = 30
+    tls: Tls | None = None
+    will: Will | None = None
 
 
 class Loss(NamedTuple):
     """Why a connection ended."""
 
-    reason: ReasonCode
-    announced: bool
-    """The broker sent a DISCONNECT packet with the reason (MQTT 5 only)."""
-    silent: bool
+    reason: str
+    code: int | None = None
+    """The broker's reason code, where it sent a DISCONNECT packet (MQTT 5 only)."""
+    silent: bool = False
     """Nobody closed it: no answer within the keep-alive time."""
+    ours: bool = False
+    """We gave it up."""
+
+    @property
+    def unexplained(self) -> bool:
+        """The broker closed it without a word: perhaps because of what it was sent."""
+        return self.code is None and not self.silent and not self.ours
 
 
-class MqttConnection:
+class Listener(Protocol):
+    """Whoever publishes over the connection."""
+
+    def on_acknowledged(self, packet_id: int, code: int) -> None:
+        """The broker has settled a publication; codes from 0x80 on are failures."""
+
+    def on_room(self) -> None:
+        """Some acknowledgements came, or the socket takes more: publish on."""
+
+
+class MqttConnection(asyncio.Protocol):
     """Publishes over one connection.
 
     Attributes:
-        receive_maximum: Unacknowledged publications that the broker allows.
-        maximum_packet_size: Bytes of a packet that the broker takes, or None.
+        limits: What the broker's CONNACK said.
     """
 
-    def __init__(self, options: MqttOptions, on_acknowledged: OnAcknowledged) -> None:
-        """Prepare a client; nothing is sent yet.
-
-        Args:
-            options: Where and how to connect.
-            on_acknowledged: Called with a publication's id and its reason code.
-        """
-        self.receive_maximum = _RECEIVE_MAXIMUM
-        self.maximum_packet_size: int | None = None
+    def __init__(self, options: MqttOptions, listener: Listener) -> None:
+        """Nothing is sent yet."""
+        self.limits = Connack()
         self._options = options
-        self._loop = asyncio.get_running_loop()
-        self._connack: asyncio.Future[ReasonCode] = self._loop.create_future()
-        self._lost: asyncio.Future[Loss] = self._loop.create_future()
+        self._listener = listener
         self._mqtt5 = options.version == "5"
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
-            clean_session=None if self._mqtt5 else True,
-            protocol=_PROTOCOLS[options.version],
-            # True would make paho fall back to MQTT 3.1 on its own.
-            reconnect_on_failure=False,
-        )
-        # paho's window scans all its messages at every PUBACK; ours is in egress.publisher.
-        self._client.max_inflight_messages_set(0)
-        if options.username is not None:
-            self._client.username_pw_set(options.username, options.password)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_publish = lambda _c, _u, mid, reason, _p: on_acknowledged(mid, reason)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = packets.PacketReader()
+        self._connack: asyncio.Future[Connack] = self._loop.create_future()
+        self._lost: asyncio.Future[Loss] = self._loop.create_future()
+        self._loss: Loss | None = None
+        self._out: list[bytes] = []
+        self._written: list[int] = []
+        self._writable = True
+        self._last_id = 0
+        self._unsettled: set[int] = set()
+        self._last_sent = self._last_received = self._loop.time()
+        self._pinged = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._handlers: dict[int, Callable[[bytes], None]] = {
+            packets.CONNACK: self._on_connack,
+            packets.PUBACK: self._on_settled,
+            packets.PUBREC: self._on_pubrec,
+            packets.PUBCOMP: self._on_settled,
+            packets.PINGRESP: lambda _: None,
+            packets.DISCONNECT: self._on_disconnect,
+        }
+
+    @property
+    def receive_maximum(self) -> int:
+        """Unacknowledged publications that the broker allows."""
+        return self.limits.receive_maximum or _RECEIVE_MAXIMUM
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the socket keeps up."""
+        return self._writable
 
     async def open(self) -> None:
         """Connect and wait for the broker's consent.
@@ -101,123 +148,211 @@ class MqttConnection:
         Raises:
             MqttConnectionError: Nobody answers, or the broker refuses.
         """
+        options = self._options
         try:
-            # Name resolution and TCP connect block.
-            await asyncio.to_thread(
-                self._client.connect, self._options.host, self._options.port, _KEEPALIVE_S
-            )
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._connect()
+                either: set[asyncio.Future[Any]] = {self._connack, self._lost}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            self._take_limits()
+        except TimeoutError as error:
+            self.abort("no CONNACK")
+            raise MqttConnectionError(f"no answer within {_CONNECT_TIMEOUT_S:.0f} s") from error
         except (OSError, UnicodeError) as error:
             raise MqttConnectionError(str(error) or type(error).__name__) from error
-        self._watch()
-        try:
-            either: set[asyncio.Future[Any]] = {self._connack, self._lost}
-            await asyncio.wait(
-                either, timeout=_CONNACK_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
+        except BaseException:
             # Also when cancelled: a half-open connection would be left behind.
-            if not self._connack.done() or self._connack.result().is_failure:
-                self.abort()
-        if self._connack.done():
-            if self._connack.result().is_failure:
-                raise MqttConnectionError(f"the broker refused: {self._connack.result()}")
-        elif self._lost.done():
-            raise MqttConnectionError("the broker closed the connection before CONNACK")
-        else:
-            raise MqttConnectionError(f"no CONNACK within {_CONNACK_TIMEOUT_S:.0f} s")
+            self.abort("given up")
+            raise
+        keepalive = self.limits.keepalive_s
+        self._keep_alive(options.keepalive_s if keepalive is None else keepalive)
 
-    def fits(self, publication: Publication) -> bool:
-        """Whether the broker takes a packet of this size (MQTT 5 §3.2.2.3.6)."""
-        if self.maximum_packet_size is None:
-            return True
-        properties = sum(len(n.encode()) + len(v.encode()) + 5 for n, v in publication.properties)
-        size = len(publication.payload) + len(publication.topic.encode()) + properties
-        return size + _HEADER_BYTES <= self.maximum_packet_size
-
-    def publish(self, publication: Publication) -> int | None:
-        """Hand a publication to the socket; its id, or None when the connection is gone.
+    def publish(self, publication: Publication) -> int:
+        """Write a publication with the next turn of the loop; its packet id.
 
         Raises:
-            ValueError: MQTT can't carry it.
+            ValueError: MQTT, or this broker, can't carry it.
         """
-        info = self._client.publish(
+        options = self._options
+        packet_id = self._last_id % _LAST_PACKET_ID + 1
+        while packet_id in self._unsettled:
+            packet_id = packet_id % _LAST_PACKET_ID + 1
+        packet = packets.publish_packet(
             publication.topic,
-            publication.payload,
-            qos=self._options.qos,
-            retain=self._options.retain,
-            properties=publish_properties(publication.properties) if self._mqtt5 else None,
+            self._properties(publication) + publication.payload,
+            qos=options.qos,
+            retain=options.retain or publication.retain,
+            packet_id=packet_id,
         )
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        limit = self.limits.maximum_packet_size
+        if limit is not None and len(packet) > limit:
+            raise ValueError(f"larger than the broker takes ({limit} B)")
+        self._last_id = packet_id
+        self._unsettled.add(packet_id)
+        if not options.qos:
+            self._written.append(packet_id)
+        self._write(packet)
+        return packet_id
 
     async def lost(self) -> Loss:
-        """Keep the connection alive until it ends."""
-        while not self._lost.done():
-            await asyncio.wait({self._lost}, timeout=_MISC_INTERVAL_S)
-            self._client.loop_misc()
+        """Wait until the connection ends."""
+        await asyncio.wait({self._lost})
         return self._lost.result()
 
-    async def close(self) -> None:
-        """Say goodbye and end the connection."""
-        if self._client.socket() is None:
+    async def close(self, farewell: Publication | None = None) -> None:
+        """Say goodbye, after a last publication where there is one, and end the connection."""
+        if self._transport is None or self._lost.done():
             return
-        self._client.disconnect()
+        if farewell is not None:
+            self.publish(farewell)
+        self._write(packets.DISCONNECT_PACKET)
+        self._flush()
+        self._loss = self._loss or Loss("closed", ours=True)
+        self._transport.close()
         await asyncio.wait({self._lost}, timeout=_CLOSE_TIMEOUT_S)
-        self.abort()
+        self.abort("closed")
 
-    def abort(self) -> None:
+    def abort(self, reason: str) -> None:
         """End the connection without a goodbye; `lost` returns soon after."""
-        sock = cast("socket.socket | None", self._client.socket())
-        if sock is None:
-            return
+        self._end(Loss(reason, ours=True))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send CONNECT."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+        options = self._options
+        self._transport.write(
+            packets.connect_packet(
+                options.client_id,
+                version=options.version,
+                keepalive_s=options.keepalive_s,
+                credentials=options.credentials,
+                will=options.will,
+            )
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Settle what the broker acknowledges."""
+        self._last_received = self._loop.time()
+        self._pinged = False
         try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # The peer was faster: the socket is readable (end of file) all the same.
+            for first, body in self._reader.feed(data):
+                kind = first & 0xF0
+                handler = self._handlers.get(kind)
+                # The first packet must be CONNACK (MQTT 5 §3.2.0-1).
+                if handler is None or (kind != packets.CONNACK and not self._connack.done()):
+                    raise MqttProtocolError(f"the broker sent a packet of type 0x{first:02X}")  # noqa: TRY301 - one way out for all
+                handler(body)
+        except MqttProtocolError as error:
+            self._end(Loss(str(error), ours=True))
             return
+        self._listener.on_room()
 
-    def _watch(self) -> None:
-        sock = self._client.socket()
-        if sock is None:
-            # The CONNECT packet could not be written.
-            raise MqttConnectionError("the broker closed the connection at once")
-        client, loop = self._client, self._loop
+    def pause_writing(self) -> None:
+        """The socket does not keep up."""
+        self._writable = False
 
-        def closing(_client: Client, _userdata: Any, closed: Any) -> None:  # noqa: ANN401 - paho's signature
-            loop.remove_reader(closed)
-            loop.remove_writer(closed)
+    def resume_writing(self) -> None:
+        """The socket takes more."""
+        self._writable = True
+        self._listener.on_room()
 
-        def written(_client: Client, _userdata: Any, idle: Any) -> None:  # noqa: ANN401 - as above
-            loop.remove_writer(idle)
-
-        client.on_socket_close = closing
-        client.on_socket_register_write = lambda _c, _u, s: loop.add_writer(s, client.loop_write)
-        client.on_socket_unregister_write = written
-        loop.add_reader(sock, client.loop_read)
-        if client.want_write():
-            loop.add_writer(sock, client.loop_write)
-
-    def _on_connect(
-        self,
-        _client: Client,
-        _userdata: object,
-        _flags: ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        self.receive_maximum = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM)
-        self.maximum_packet_size = getattr(properties, "MaximumPacketSize", None)
-        if not self._connack.done():
-            self._connack.set_result(reason)
-
-    def _on_disconnect(
-        self,
-        _client: Client,
-        _userdata: object,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever ended it, it has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._lost.done():
-            silent = reason.getName() == "Keep alive timeout"
-            announced = flags.is_disconnect_packet_from_server
-            self._lost.set_result(Loss(reason, announced=announced, silent=silent))
+            reason = str(exc) if exc is not None else "closed by the broker"
+            self._lost.set_result(self._loss or Loss(reason))
+
+    async def _connect(self) -> None:
+        options = self._options
+        tls = None
+        if options.tls is not None:
+            try:
+                tls = options.tls.context()
+            except TlsFilesError as error:
+                raise MqttConnectionError(str(error)) from error
+        await self._loop.create_connection(lambda: self, options.host, options.port, ssl=tls)
+
+    def _take_limits(self) -> None:
+        if not self._connack.done():
+            raise MqttConnectionError(
+                f"the connection ended before CONNACK: {self._lost.result().reason}"
+            )
+        limits, options = self._connack.result(), self._options
+        self.limits = limits
+        if limits.refusal is not None:
+            raise MqttConnectionError(f"the broker refused: {limits.refusal}")
+        if limits.maximum_qos < options.qos:
+            raise MqttConnectionError(
+                f"the broker takes QoS {limits.maximum_qos} at most: set MQTT_QOS"
+            )
+        if not limits.retain_available and (options.retain or options.will is not None):
+            raise MqttConnectionError(
+                "the broker keeps no messages: unset MQTT_RETAIN, MQTT_RETAIN_STATUS and "
+                "MQTT_STATUS_TOPIC"
+            )
+
+    def _properties(self, publication: Publication) -> bytes:
+        if not self._mqtt5:
+            return b""
+        return publish_properties(publication.properties, self._options.expiry_s)
+
+    def _write(self, packet: bytes) -> None:
+        if not self._out:
+            # Everything that one turn of the loop produces goes out in one piece.
+            self._loop.call_soon(self._flush)
+        self._out.append(packet)
+
+    def _flush(self) -> None:
+        if self._transport is None or not self._out:
+            return
+        packets_out, self._out = self._out, []
+        if self._transport.is_closing():
+            return
+        self._transport.write(b"".join(packets_out))
+        self._last_sent = self._loop.time()
+        if self._written:
+            written, self._written = self._written, []
+            for packet_id in written:
+                self._settle(packet_id, packets.SUCCESS)
+            self._listener.on_room()
+
+    def _keep_alive(self, seconds: float) -> None:
+        if seconds:
+            self._timer = self._loop.call_later(seconds / 4, self._keep_alive, seconds)
+            now = self._loop.time()
+            if self._pinged and now - self._last_received >= seconds:
+                self._end(Loss(f"no answer for {seconds:.0f} s", silent=True))
+            elif min(self._last_sent, self._last_received) <= now - seconds / 2:
+                self._pinged = True
+                self._write(packets.PINGREQ_PACKET)
+
+    def _end(self, loss: Loss) -> None:
+        self._loss = self._loss or loss
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _on_connack(self, body: bytes) -> None:
+        if not self._connack.done():
+            self._connack.set_result(packets.read_connack(body, self._options.version))
+
+    def _on_settled(self, body: bytes) -> None:
+        self._settle(*packets.read_acknowledgement(body))
+
+    def _on_pubrec(self, body: bytes) -> None:
+        packet_id, code = packets.read_acknowledgement(body)
+        if code < packets.FAILURE:
+            self._write(packets.pubrel_packet(packet_id))
+        else:
+            # A refusal ends the exchange (MQTT 5 §4.3.3).
+            self._settle(packet_id, code)
+
+    def _settle(self, packet_id: int, code: int) -> None:
+        self._unsettled.discard(packet_id)
+        self._listener.on_acknowledged(packet_id, code)
+
+    def _on_disconnect(self, body: bytes) -> None:
+        code = body[0] if body else packets.SUCCESS
+        self._end(Loss(packets.reason_text(PacketTypes.DISCONNECT, code), code=code))

@@ -9,3 +9,15 @@ class RoutingError(ChargelogError):
 
 class MqttConnectionError(ChargelogError):
     """The MQTT broker can't be reached, or refuses the connection; it is tried again."""
+
+
+class MqttProtocolError(ChargelogError):
+    """What the peer sends is not MQTT as a broker speaks it; the connection is given up."""
+
+
+class TlsFilesError(ChargelogError):
+    """The certificates or the key for the MQTT connection can't be used."""
+
+
+class TopicFilterError(ChargelogError, ValueError):
+    """A text is no MQTT topic filter."""

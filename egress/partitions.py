@@ -2,6 +2,7 @@
 
 import asyncio
 
+from egress import metrics
 from egress.dead_letters import DeadLetters, LogPosition
 from egress.routing import Publication
 from egress.watermark import Watermark
@@ -48,22 +49,19 @@ class Partition:
             self.idle.set()
 
 
-class Outgoing:
-    """One record's publication; `egress.publisher.Delivery`."""
+class Record:
+    """One record on its way: settled once all that is published of it is."""
 
-    __slots__ = ("_dead_letters", "_partition", "_position", "publication")
+    __slots__ = ("_dead_letters", "_left", "_lost", "_partition", "_position")
 
     def __init__(
-        self,
-        publication: Publication,
-        partition: Partition,
-        position: LogPosition,
-        dead_letters: DeadLetters,
+        self, partition: Partition, position: LogPosition, dead_letters: DeadLetters, parts: int
     ) -> None:
-        self.publication = publication
         self._partition = partition
         self._position = position
         self._dead_letters = dead_letters
+        self._left = parts
+        self._lost = False
 
     @property
     def wanted(self) -> bool:
@@ -71,14 +69,41 @@ class Outgoing:
         return not self._partition.revoked
 
     def acknowledged(self) -> None:
-        """The MQTT broker has it."""
-        self._partition.settle(self._position.offset)
+        """The MQTT broker has one part."""
+        self._left -= 1
+        # A dead letter settles the record itself, when it is durable.
+        if not self._left and not self._lost:
+            self._partition.settle(self._position.offset)
 
     def refused(self, reason: str) -> None:
-        """The MQTT broker will never take it: to the dead letter, and on."""
-        if self.wanted:
-            self._dead_letters.put(
-                self._position,
-                f"refused by the MQTT broker, topic {self.publication.topic}: {reason}",
-                settled=self._partition.settle,
-            )
+        """The MQTT broker will never take one part: to the dead letter, once, and on."""
+        self._left -= 1
+        if self.wanted and not self._lost:
+            self._lost = True
+            self._dead_letters.put(self._position, reason, settled=self._partition.settle)
+
+
+class Outgoing:
+    """One publication of a record; `egress.publisher.Delivery`."""
+
+    __slots__ = ("_record", "publication")
+
+    def __init__(self, publication: Publication, record: Record) -> None:
+        self.publication = publication
+        self._record = record
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the partition is still ours."""
+        return self._record.wanted
+
+    def acknowledged(self) -> None:
+        """The MQTT broker has it."""
+        metrics.published(self.publication.stream, self.publication.type)
+        self._record.acknowledged()
+
+    def refused(self, reason: str) -> None:
+        """The MQTT broker will never take it."""
+        self._record.refused(
+            f"refused by the MQTT broker, topic {self.publication.topic}: {reason}"
+        )

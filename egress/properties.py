@@ -1,46 +1,37 @@
-"""MQTT 5 PUBLISH properties, packed once (MQTT 5 §3.3.2.3).
-
-paho-mqtt builds several tables for each `Properties` object and searches them for each value,
-which took half of the egress' time; ours are always the same three, so they are written here.
-"""
+"""MQTT 5 PUBLISH properties, packed once (MQTT 5 §3.3.2.3)."""
 
 from typing import Final
 
-from paho.mqtt.properties import Properties
+from egress.packets import variable_length
 
 CONTENT_TYPE: Final = "application/json"
 
 _USER_PROPERTY: Final = b"\x26"
-_SEVEN_BITS: Final = 0x7F
+_MESSAGE_EXPIRY: Final = b"\x02"
 
 
-class PackedProperties(Properties):
-    """Bytes that paho writes as they are."""
+def publish_properties(
+    user_properties: tuple[tuple[str, str], ...], expiry_s: int | None = None
+) -> bytes:
+    """Payload format UTF-8, content type, expiry, and the user properties in their order.
 
-    _packed: bytes
+    Args:
+        user_properties: (name, value).
+        expiry_s: Seconds after which the broker drops it undelivered; None: never.
 
-    def __init__(self, packed: bytes) -> None:
-        """Wrap properties with their length in front."""
-        # Not paho's own __init__, nor its __setattr__: they are what costs.
-        object.__setattr__(self, "_packed", packed)
-
-    def pack(self) -> bytes:
-        """The property length and the properties."""
-        return self._packed
-
-
-def publish_properties(user_properties: tuple[tuple[str, str], ...]) -> PackedProperties:
-    """Payload format UTF-8, content type, and the user properties (name, value) in their order.
+    Returns:
+        The property length and the properties.
 
     Raises:
         ValueError: A text is longer than 65,535 bytes.
     """
-    body = bytearray(_CONSTANT)
+    parts = [_CONSTANT]
+    if expiry_s is not None:
+        parts.append(_MESSAGE_EXPIRY + expiry_s.to_bytes(4, "big"))
     for name, value in user_properties:
-        body += _USER_PROPERTY
-        body += _text(name)
-        body += _text(value)
-    return PackedProperties(_variable_length(len(body)) + body)
+        parts += (_USER_PROPERTY, _text(name), _text(value))
+    packed = b"".join(parts)
+    return variable_length(len(packed)) + packed
 
 
 def _text(text: str) -> bytes:
@@ -49,17 +40,6 @@ def _text(text: str) -> bytes:
         return len(encoded).to_bytes(2, "big") + encoded
     except OverflowError:
         raise ValueError(f"a property of {len(encoded)} bytes: {text[:32]}…") from None
-
-
-def _variable_length(number: int) -> bytes:
-    # MQTT 5 §1.5.5: seven bits a byte, the lowest first, the eighth bit says that more follow.
-    out = bytearray()
-    while True:
-        number, low = number >> 7, number & _SEVEN_BITS
-        if not number:
-            out.append(low)
-            return bytes(out)
-        out.append(low | 0x80)
 
 
 _CONSTANT: Final = b"\x01\x01\x03" + _text(CONTENT_TYPE)

@@ -13,11 +13,13 @@ from collections import deque
 from typing import Final, Protocol
 
 import structlog
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.packettypes import PacketTypes
 
 from egress import metrics
+from egress.announcement import Announcement
 from egress.connection import Loss, MqttConnection, MqttOptions
 from egress.errors import MqttConnectionError
+from egress.packets import FAILURE, reason_text
 from egress.routing import Publication
 
 log = structlog.get_logger(__name__)
@@ -26,13 +28,21 @@ MAX_IN_FLIGHT: Final = 1_000
 """Upper bound of the window, whatever the broker allows."""
 CAPACITY: Final = 4_000
 """Publications that are held at most; beyond, the caller has to wait."""
-LONE_ATTEMPTS: Final = 5
-"""Connections that a publication may break, alone in flight, until it counts as refused."""
+CAPACITY_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of payload that are held at most."""
+
+_TAKEN_OVER: Final = 0x8E
+"""DISCONNECT: another client has the same id (MQTT 5 §3.14.2.1)."""
+_BELIEVED_S: Final = 60.0
+_WINDOW_311_QOS_2: Final = 20
+"""MQTT 3.1.1 has no Receive Maximum; of QoS 2 mosquitto takes 20 at once and drops the rest."""
 
 # MQTT 5 §3.4.2.1 (PUBACK) and §3.14.2.1 (DISCONNECT): not authorized, topic name invalid, payload
-# format invalid, packet too large. Sending the same again can't end differently.
+# format invalid, packet too large. Sending the same again hardly ends differently.
 _PERMANENT_PUBACK: Final = frozenset({0x87, 0x90, 0x99})
 _PERMANENT_DISCONNECT: Final = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})
+# Unspecified, implementation specific: it may lie with the message or with the broker.
+_DOUBTFUL_PUBACK: Final = frozenset({0x80, 0x83})
 
 
 class Delivery(Protocol):
@@ -56,13 +66,14 @@ class Delivery(Protocol):
 class _Slot:
     """One delivery's state in the window."""
 
-    __slots__ = ("delivery", "losses", "refused", "settled")
+    __slots__ = ("delivery", "refused", "settled", "size", "tries")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.settled = False
         self.refused = False
-        self.losses = 0
+        self.size = len(delivery.publication.payload)
+        self.tries = 0
 
     def acknowledge(self) -> None:
         if not self.settled:
@@ -79,16 +90,26 @@ class Publisher:
     """Keeps a connection to the broker and publishes what is submitted."""
 
     def __init__(
-        self, options: MqttOptions, *, min_backoff_s: float = 0.5, max_backoff_s: float = 15.0
+        self,
+        options: MqttOptions,
+        *,
+        tries: int = 3,
+        announcement: Announcement | None = None,
+        min_backoff_s: float = 0.5,
+        max_backoff_s: float = 15.0,
     ) -> None:
         """Nothing is sent before `run`.
 
         Args:
             options: Where and how to connect.
+            tries: How often a publication that the broker refuses is tried.
+            announcement: What tells others that this instance is there.
             min_backoff_s: Pause after the first failed attempt; doubled each time.
             max_backoff_s: The longest pause.
         """
         self._options = options
+        self._tries = tries
+        self._announcement = announcement
         self._min_backoff = min_backoff_s
         self._max_backoff = max_backoff_s
         self._waiting: deque[_Slot] = deque()
@@ -96,7 +117,9 @@ class Publisher:
         self._in_flight: dict[int, _Slot] = {}
         self._connection: MqttConnection | None = None
         self._limit = MAX_IN_FLIGHT
+        self._held_bytes = 0
         self._suspicious = False
+        self._believed: dict[int, float] = {}
         self._progress = False
         self._connected = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -106,6 +129,8 @@ class Publisher:
     @property
     def room(self) -> int:
         """Publications that may be submitted now."""
+        if self._held_bytes >= CAPACITY_BYTES:
+            return 0
         return max(0, CAPACITY - len(self._waiting) - len(self._sent))
 
     @property
@@ -115,7 +140,9 @@ class Publisher:
 
     def submit(self, delivery: Delivery) -> None:
         """Publish after everything submitted before."""
-        self._waiting.append(_Slot(delivery))
+        slot = _Slot(delivery)
+        self._waiting.append(slot)
+        self._held_bytes += slot.size
         if self.room == 0:
             self._has_room.clear()
         self._pump()
@@ -131,6 +158,7 @@ class Publisher:
     def discard_unwanted(self) -> None:
         """Forget what waits and is not wanted any more."""
         self._waiting = deque(slot for slot in self._waiting if slot.delivery.wanted)
+        self._held_bytes = sum(slot.size for slot in (*self._waiting, *self._sent))
         self._note_room()
 
     async def run(self) -> None:
@@ -138,7 +166,8 @@ class Publisher:
         backoff = self._min_backoff
         while True:
             self._progress = False
-            connection = MqttConnection(self._options, self._on_acknowledged)
+            connection = MqttConnection(self._options, self)
+            delay = backoff
             try:
                 await connection.open()
             except MqttConnectionError as error:
@@ -146,11 +175,14 @@ class Publisher:
             else:
                 loss = await self._serve(connection)
                 self._take_back(loss)
-                log.warning("connection to the MQTT broker lost", reason=str(loss.reason))
+                log.warning("connection to the MQTT broker lost", reason=loss.reason)
                 metrics.RECONNECTS.inc()
-            if self._progress:
-                backoff = self._min_backoff
-            await asyncio.sleep(backoff)
+                if self._progress:
+                    # mosquitto 2.0.11 (Debian 12) closes the connection after each PUBACK with a
+                    # failure: a long pause there would let whole streams wait for one topic.
+                    backoff = self._min_backoff
+                    delay = backoff / 10 if loss.code != _TAKEN_OVER else backoff
+            await asyncio.sleep(delay)
             backoff = min(2 * backoff, self._max_backoff)
 
     async def _serve(self, connection: MqttConnection) -> Loss:
@@ -165,7 +197,11 @@ class Publisher:
             mqtt_client_id=self._options.client_id,
             window=self._limit,
         )
+        said = self._announcement
         try:
+            if said is not None:
+                slot = _Slot(said.of(online=True))
+                self._in_flight[connection.publish(slot.delivery.publication)] = slot
             self._pump()
             return await connection.lost()
         finally:
@@ -173,54 +209,80 @@ class Publisher:
             self._connected.clear()
             metrics.CONNECTED.set(0)
             # Cancelled: the connection is still up and gets its DISCONNECT.
-            await connection.close()
+            await connection.close(None if said is None else said.of(online=False).publication)
 
     def _window(self, connection: MqttConnection) -> int:
+        if self._options.version == "3.1.1" and self._options.qos == 2:  # noqa: PLR2004 - QoS 2
+            return _WINDOW_311_QOS_2
         return min(MAX_IN_FLIGHT, connection.receive_maximum)
+
+    def on_acknowledged(self, packet_id: int, code: int) -> None:
+        """The broker settled a publication, or refuses it."""
+        slot = self._in_flight.pop(packet_id, None)
+        if slot is None:
+            return
+        if code < FAILURE:
+            slot.acknowledge()
+        elif not self._refused_for_good(slot, code):
+            return
+        self._progressed()
+
+    def on_room(self) -> None:
+        """Publish on."""
+        self._pump()
 
     def _pump(self) -> None:
         connection = self._connection
-        while connection is not None and self._waiting and len(self._in_flight) < self._limit:
+        while (
+            connection is not None
+            and self._waiting
+            and len(self._in_flight) < self._limit
+            and connection.is_writable
+        ):
             slot = self._waiting.popleft()
             if slot.refused or not slot.delivery.wanted:
-                continue
-            if not connection.fits(slot.delivery.publication):
-                slot.refuse(f"larger than the broker takes ({connection.maximum_packet_size} B)")
+                self._held_bytes -= slot.size
                 continue
             try:
-                mid = connection.publish(slot.delivery.publication)
+                packet_id = connection.publish(slot.delivery.publication)
             except ValueError as error:
                 slot.refuse(str(error))
+                self._held_bytes -= slot.size
                 continue
-            if mid is None:
-                self._waiting.appendleft(slot)
-                break
-            self._in_flight[mid] = slot
+            self._in_flight[packet_id] = slot
             self._sent.append(slot)
         self._note_room()
 
-    def _on_acknowledged(self, mid: int, reason: ReasonCode) -> None:
-        slot = self._in_flight.pop(mid, None)
-        if slot is None:
-            return
-        if not reason.is_failure:
-            slot.acknowledge()
-            metrics.ACKNOWLEDGED.inc()
-        elif reason.value in _PERMANENT_PUBACK:
-            slot.refuse(f"PUBACK 0x{reason.value:02X} {reason}")
-        else:
-            # Later ones may arrive before it now; the new connection begins again at this one.
-            log.warning("the MQTT broker could not take a message", reason=str(reason))
-            if self._connection is not None:
-                self._connection.abort()
-                self._connection = None
-            return
-        self._progressed()
-        self._pump()
+    def _refused_for_good(self, slot: _Slot, code: int) -> bool:
+        """Whether it goes to the dead letter; if not, the connection begins again at it.
+
+        Later ones may have arrived before it: that is why it can't just be sent once more. When one
+        was refused on all its tries, the same refusal of others is believed at once until none has
+        come for a while: a missing permission must not hold the stream back at every message.
+        """
+        text = reason_text(PacketTypes.PUBACK, code)
+        if not slot.delivery.wanted:
+            slot.refuse(text)
+            return True
+        permanent = code in _PERMANENT_PUBACK
+        if permanent or code in _DOUBTFUL_PUBACK:
+            now = asyncio.get_running_loop().time()
+            slot.tries += 1
+            if slot.tries >= self._tries or now < self._believed.get(code, now):
+                slot.refuse(f"PUBACK {text}")
+                if permanent:
+                    self._believed[code] = now + _BELIEVED_S
+                return True
+        log.warning("the MQTT broker did not take a message, trying it again", reason=text)
+        if self._connection is not None:
+            self._connection.abort(f"the broker did not take a message: {text}")
+            self._connection = None
+        self._suspicious = True
+        return False
 
     def _progressed(self) -> None:
         while self._sent and self._sent[0].settled:
-            self._sent.popleft()
+            self._held_bytes -= self._sent.popleft().size
         self._note_room()
         self._progress = True
         if self._suspicious and self._connection is not None:
@@ -238,17 +300,16 @@ class Publisher:
         other way). After a connection without any progress the next one carries one message at a
         time, so that a message which always ends it is found out.
         """
-        permanent = loss.announced and loss.reason.value in _PERMANENT_DISCONNECT
-        # Announced for another reason (shutdown, session taken over): no message is to blame.
-        unexplained = not loss.announced and not loss.silent
+        permanent = loss.code in _PERMANENT_DISCONNECT
+        # With another code (shutdown, session taken over) no message is to blame.
         unsettled = [slot for slot in self._in_flight.values() if slot.delivery.wanted]
-        if unsettled and (permanent or unexplained) and not self._progress:
+        if unsettled and (permanent or loss.unexplained) and not self._progress:
             if self._suspicious:
                 lone = unsettled[0]
-                lone.losses += 1
-                if permanent or lone.losses >= LONE_ATTEMPTS:
+                lone.tries += 1
+                if lone.tries >= self._tries:
                     lone.refuse(
-                        f"the broker closed the connection on it {lone.losses} times: {loss.reason}"
+                        f"the broker closed the connection on it {lone.tries} times: {loss.reason}"
                     )
             self._suspicious = True
         metrics.RESENT.inc(len(self._sent))

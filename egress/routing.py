@@ -13,10 +13,19 @@ import msgspec
 import orjson
 
 from egress.errors import RoutingError
+from egress.selection import Selects, selection
 from schemas import event_json
-from schemas.events import BusinessEvent
+from schemas.events import BusinessEvent, StatusChanged
 from schemas.frames import Kind, OcppFrame
-from schemas.mqtt import CALL_TOPIC, INVALID_TOPIC, RESULT_TOPIC, escape_level, event_topic
+from schemas.mqtt import (
+    CALL_TOPIC,
+    EVSE_STATUS_TOPIC,
+    INVALID_TOPIC,
+    RESULT_TOPIC,
+    STATUS_TOPIC,
+    escape_level,
+    event_topic,
+)
 from schemas.timestamps import format_seconds
 
 UNKNOWN_ACTION: Final = "Unknown"
@@ -41,11 +50,73 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
         topic: The topic name, escaped.
         payload: UTF-8 JSON.
         properties: MQTT 5 user properties (name, value); MQTT 3.1.1 has no place for them.
+        retain: Whether the broker keeps it for who subscribes later.
+        stream: `protocol` or `business`.
+        type: The event's type, or the frame's kind.
     """
 
     topic: str
     payload: bytes
     properties: tuple[tuple[str, str], ...] = ()
+    retain: bool = False
+    stream: str = ""
+    type: str = ""
+
+
+class Router(msgspec.Struct, frozen=True, kw_only=True):
+    """Records → what is published of them under an installation's settings.
+
+    Attributes:
+        prefix: Put before every topic, with its slash.
+        selects: Whether a topic, without the prefix, is published.
+        retain_status: Whether each connector's last status is kept on a topic of its own.
+    """
+
+    prefix: str = ""
+    selects: Selects = selection((), ())
+    retain_status: bool = False
+
+    def frame(self, frame: OcppFrame, traceparent: str | None = None) -> tuple[Publication, ...]:
+        """What is published of a frame: one message, or nothing.
+
+        Raises:
+            RoutingError: As `route_frame`.
+        """
+        if not self.selects(frame_topic(frame)):
+            return ()
+        return (self._placed(route_frame(frame, traceparent)),)
+
+    def event(
+        self, event: BusinessEvent, traceparent: str | None = None
+    ) -> tuple[Publication, ...]:
+        """What is published of an event: one message, two with the connector's status, or nothing.
+
+        Raises:
+            RoutingError: As `route_event`.
+        """
+        publication = route_event(event, traceparent)
+        found = [publication] if self.selects(publication.topic) else []
+        if self.retain_status and isinstance(event.payload, StatusChanged):
+            topic = status_topic(event.client_id, event.payload)
+            if topic is not None and self.selects(topic):
+                found.append(msgspec.structs.replace(publication, topic=topic, retain=True))
+        return tuple(self._placed(each) for each in found)
+
+    def _placed(self, publication: Publication) -> Publication:
+        if self.prefix:
+            topic = self.prefix + publication.topic
+            publication = msgspec.structs.replace(publication, topic=topic)
+        _check(publication.topic)
+        return publication
+
+
+def frame_topic(frame: OcppFrame) -> str:
+    """The contract's topic of a frame."""
+    client_id = escape_level(frame.client_id)
+    if frame.kind == "INVALID":
+        return INVALID_TOPIC.format(client_id=client_id)
+    template = CALL_TOPIC if frame.kind in _REQUESTS else RESULT_TOPIC
+    return template.format(client_id=client_id, action=escape_level(_action(frame)))
 
 
 def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication:
@@ -54,7 +125,7 @@ def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication
     Its `eventId` property is `<connectionId>:<receivedAtNs>`, equal for a repeated delivery.
 
     Raises:
-        RoutingError: The raw text is not the message that `kind` says, or the topic gets too long.
+        RoutingError: The raw text is not the message that `kind` says.
     """
     properties = [
         ("eventId", f"{frame.connection_id}:{frame.received_at_ns}"),
@@ -64,24 +135,21 @@ def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication
         properties.append(("violation", _property_text(frame.violation)))
     if traceparent is not None:
         properties.append(("traceparent", traceparent))
-    if frame.kind == "INVALID":
-        topic = INVALID_TOPIC.format(client_id=escape_level(frame.client_id))
-        message = _invalid(frame)
-    else:
-        action = frame.action or UNKNOWN_ACTION
-        template = CALL_TOPIC if frame.kind in _REQUESTS else RESULT_TOPIC
-        topic = template.format(
-            client_id=escape_level(frame.client_id), action=escape_level(action)
-        )
-        message = _message(frame, action)
-    return Publication(_checked(topic), orjson.dumps(message), tuple(properties))
+    message = _invalid(frame) if frame.kind == "INVALID" else _message(frame, _action(frame))
+    return Publication(
+        frame_topic(frame),
+        orjson.dumps(message),
+        tuple(properties),
+        stream="protocol",
+        type=frame.kind,
+    )
 
 
 def route_event(event: BusinessEvent, traceparent: str | None = None) -> Publication:
     """The event on the business stream.
 
     Raises:
-        RoutingError: The event type has no topic, or the topic gets too long.
+        RoutingError: The event type has no topic.
     """
     try:
         topic = event_topic(event.event_type, event.client_id)
@@ -90,7 +158,25 @@ def route_event(event: BusinessEvent, traceparent: str | None = None) -> Publica
     properties = [("eventId", event.event_id)]
     if traceparent is not None:
         properties.append(("traceparent", traceparent))
-    return Publication(_checked(topic), event_json.to_json(event), tuple(properties))
+    return Publication(
+        topic,
+        event_json.to_json(event),
+        tuple(properties),
+        stream="business",
+        type=event.event_type,
+    )
+
+
+def status_topic(client_id: str, status: StatusChanged) -> str | None:
+    """Where a connector's last status is kept; None where the event names no connector."""
+    if status.connector_id is None:
+        return None
+    template = STATUS_TOPIC if status.evse_id is None else EVSE_STATUS_TOPIC
+    return template.format(
+        client_id=escape_level(client_id),
+        evse_id=status.evse_id,
+        connector_id=status.connector_id,
+    )
 
 
 def traceparent_of(headers: tuple[tuple[str, bytes], ...]) -> str | None:
@@ -145,10 +231,13 @@ def _invalid(frame: OcppFrame) -> dict[str, Any]:
     }
 
 
-def _checked(topic: str) -> str:
+def _action(frame: OcppFrame) -> str:
+    return frame.action or UNKNOWN_ACTION
+
+
+def _check(topic: str) -> None:
     if len(topic.encode()) > MAX_TOPIC_BYTES:
         raise RoutingError(f"the MQTT topic {topic[:64]}… is longer than {MAX_TOPIC_BYTES} bytes")
-    return topic
 
 
 def _property_text(text: str) -> str:

@@ -11,11 +11,12 @@ from aiokafka.errors import KafkaError
 from egress import metrics
 from egress.dead_letters import DeadLetters, LogPosition
 from egress.errors import RoutingError
-from egress.partitions import Outgoing, Partition
+from egress.partitions import Outgoing, Partition, Record
 from egress.publisher import Publisher
-from egress.routing import Publication, route_event, route_frame, traceparent_of
+from egress.routing import Publication, Router, traceparent_of
+from egress.selection import selection
 from egress.settings import EgressSettings
-from schemas.codec import Registry, dead_letter_codec, event_codec, frame_codec
+from schemas.codec import dead_letter_codec, event_codec, frame_codec
 from schemas.registry import registry_for
 
 log = structlog.get_logger(__name__)
@@ -29,8 +30,8 @@ _STALL_S: Final = 1.0
 _STOP_DRAIN_S: Final = 10.0
 _KAFKA_TIMEOUT_S: Final = 5.0
 
-Route = Callable[[bytes, str | None], Publication]
-"""A record's value and trace context → its publication."""
+Route = Callable[[bytes, str | None], tuple[Publication, ...]]
+"""A record's value and trace context → what is published of it."""
 
 
 class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
@@ -51,7 +52,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         topics = settings.topics
         registry = registry_for(settings.schema_registry_url)
         self._publisher = publisher
-        self._routes = _routes(settings, registry)
+        self._routes = routes(settings, router_of(settings))
         self._partitions: dict[TopicPartition, Partition] = {}
         self._stalled = False
         self._producer = AIOKafkaProducer(
@@ -147,7 +148,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             try:
                 if record.value is None:
                     raise RoutingError("the record has no value")  # noqa: TRY301 - one way out for all
-                publication = route(record.value, traceparent_of(record.headers))
+                publications = route(record.value, traceparent_of(record.headers))
             except Exception as error:  # noqa: BLE001 - one bad record must never stop the stream
                 self._dead_letters.put(
                     position,
@@ -156,9 +157,12 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                     error=error,
                 )
             else:
-                self._publisher.submit(
-                    Outgoing(publication, partition, position, self._dead_letters)
-                )
+                if not publications:
+                    partition.settle(record.offset)
+                    continue
+                parts = Record(partition, position, self._dead_letters, len(publications))
+                for publication in publications:
+                    self._publisher.submit(Outgoing(publication, parts))
 
     async def _wait_for_room(self) -> None:
         while self._publisher.room == 0 or self._dead_letters.is_full:
@@ -220,13 +224,24 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                 metrics.LAG.labels(tp.topic, tp.partition).set(end - partition.committed)
 
 
-def _routes(settings: EgressSettings, registry: Registry | None) -> dict[str, Route]:
+def routes(settings: EgressSettings, router: Router) -> dict[str, Route]:
+    """Topics that are read, and what becomes of their records."""
     topics = settings.topics
+    registry = registry_for(settings.schema_registry_url)
     frames = frame_codec(registry, topics.frames)
     events = event_codec(registry, topics.events)
-    routes: dict[str, Route] = {}
+    found: dict[str, Route] = {}
     if settings.mqtt_protocol_events_enabled:
-        routes[topics.frames] = lambda value, trace: route_frame(frames.decode(value), trace)
+        found[topics.frames] = lambda value, trace: router.frame(frames.decode(value), trace)
     if settings.mqtt_business_events_enabled:
-        routes[topics.events] = lambda value, trace: route_event(events.decode(value), trace)
-    return routes
+        found[topics.events] = lambda value, trace: router.event(events.decode(value), trace)
+    return found
+
+
+def router_of(settings: EgressSettings) -> Router:
+    """The settings' prefix, filters and retained status."""
+    return Router(
+        prefix=settings.topic_levels,
+        selects=selection(settings.only, settings.without),
+        retain_status=settings.mqtt_retain_status,
+    )

@@ -9,6 +9,10 @@ EVENT_TOPICS: Final[dict[str, str]] = {
     "status_changed": "csms/connectors/{client_id}/status_changed",
     "session_cost": "csms/billing/{client_id}/session_cost",
 }
+STATUS_TOPIC: Final = "csms/connectors/{client_id}/{connector_id}/status"
+"""A connector's last `status_changed`, kept by the broker where MQTT_RETAIN_STATUS is set."""
+EVSE_STATUS_TOPIC: Final = "csms/connectors/{client_id}/{evse_id}/{connector_id}/status"
+"""The same for OCPP 2.0.1 and 2.1, where connectors are numbered for each EVSE."""
 CALL_TOPIC: Final = "ocpp/messages/{client_id}/{action}"
 RESULT_TOPIC: Final = "ocpp/responses/{client_id}/{action}"
 INVALID_TOPIC: Final = "ocpp/invalid/{client_id}"

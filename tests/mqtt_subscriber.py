@@ -27,7 +27,12 @@ class Received:
 
 @contextmanager
 def subscriber(
-    host: str, port: int, *topics: str, version: Literal["5", "3.1.1"] = "5", keep: bool = False
+    host: str,
+    port: int,
+    *topics: str,
+    version: Literal["5", "3.1.1"] = "5",
+    keep: bool = False,
+    qos: int = 1,
 ) -> Iterator[Received]:
     """A paho subscriber with a thread of its own; it subscribes again after a reconnect.
 
@@ -44,7 +49,7 @@ def subscriber(
     client.reconnect_delay_set(1, 1)
 
     def subscribe(*_: object) -> None:
-        client.subscribe([(topic, 1) for topic in topics])
+        client.subscribe([(topic, qos) for topic in topics])
 
     client.on_connect = subscribe
     client.on_subscribe = lambda *_: ready.set()

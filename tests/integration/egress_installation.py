@@ -58,10 +58,11 @@ def event(client_id: str) -> bytes:
 class Installation:
     """One TOPIC_PREFIX on the shared Kafka, one subscriber on the shared MQTT broker."""
 
-    def __init__(self, servers: str, prefix: str) -> None:
+    def __init__(self, servers: str, prefix: str, **settings: object) -> None:
         self.servers = servers
         self.names = TopicNames(prefix)
-        self.settings = EgressSettings(kafka_bootstrap_servers=servers, topic_prefix=prefix)
+        fields = {"kafka_bootstrap_servers": servers, "topic_prefix": prefix, **settings}
+        self.settings = EgressSettings(**fields)  # type: ignore[arg-type] # fields vary by test
         ensure_topics(servers, self.names, 2)
         # Charge points are named after the prefix: the MQTT broker is shared.
         self.client_id = prefix.rstrip(".")

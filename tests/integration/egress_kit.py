@@ -1,11 +1,14 @@
 """What the egress tests share: a wire to cut, deliveries that keep a diary."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devstack.mqtt import Mosquitto
+from devstack.process import free_port
 from egress.routing import Publication
 
 
@@ -82,17 +85,40 @@ class Note:
         self.reason = reason
 
 
-class GuardedMosquitto(Mosquitto):
+class MosquittoWith(Mosquitto):
+    """A mosquitto with more lines in its configuration.
+
+    Attributes:
+        plain_port: With `plain`, a second listener, to which the lines do not apply.
+    """
+
+    def __init__(self, directory: Path, lines: Sequence[str], *, plain: bool = False) -> None:
+        super().__init__(directory)
+        self.plain_port = free_port() if plain else self.port
+        self._lines = lines
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        super().prepare()
+        lines = [*self._lines]
+        if self.plain_port != self.port:
+            lines.append(f"listener {self.plain_port} {self.host}")
+        with self._config.open("a", encoding="utf-8") as config:
+            config.write("\n".join((*lines, "")))
+
+
+class GuardedMosquitto(MosquittoWith):
     """A mosquitto that takes and gives only one topic filter."""
 
     def __init__(self, allowed: str, directory: Path) -> None:
-        super().__init__(directory)
-        self._allowed = allowed
+        self._access = directory / "acl"
+        super().__init__(directory, (f"acl_file {self._access}",))
+        self._allow(allowed)
 
-    def prepare(self) -> None:
-        """Write the configuration with an access list."""
-        super().prepare()
-        access = self.directory / "acl"
-        access.write_text(f"topic readwrite {self._allowed}\n", encoding="utf-8")
-        with self._config.open("a", encoding="utf-8") as config:
-            config.write(f"acl_file {access}\n")
+    def allow(self, topic_filter: str) -> None:
+        """Change what it takes, while it runs."""
+        self._allow(topic_filter)
+        os.kill(self.pid, signal.SIGHUP)
+
+    def _allow(self, topic_filter: str) -> None:
+        self._access.write_text(f"topic readwrite {topic_filter}\n", encoding="utf-8")

@@ -39,9 +39,18 @@ def test_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [
         ("MQTT_PORT", "70000"),
-        ("MQTT_QOS", "2"),
+        ("MQTT_QOS", "3"),
         ("MQTT_VERSION", "4"),
         ("MQTT_CLIENT_ID", "a b"),
+        ("MQTT_TOPIC_PREFIX", "a/+/b"),
+        ("MQTT_TOPIC_PREFIX", "$SYS"),
+        ("MQTT_STATUS_TOPIC", "#"),
+        ("MQTT_TOPIC_FILTER", "csms/#,ocpp/#/x"),
+        ("MQTT_TOPIC_EXCLUDE", "a+"),
+        ("MQTT_MESSAGE_EXPIRY_S", "0"),
+        ("MQTT_REFUSED_TRIES", "0"),
+        ("MQTT_KEEPALIVE_S", "70000"),
+        ("MQTT_TLS_CA_FILE", "/no/such/file"),
         ("MQTT_ENABLED", "perhaps"),
         ("EGRESS_OPS_PORT", "x"),
     ],
@@ -56,6 +65,60 @@ def test_wrong_value_gives_one_line_and_exit_2(
     (line,) = capsys.readouterr().err.splitlines()
     assert name in line
     assert value in line
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"MQTT_TLS_CA_FILE": __file__}, "MQTT_TLS=true"),
+        ({"MQTT_TLS": "true", "MQTT_TLS_CERT_FILE": __file__}, "MQTT_TLS_KEY_FILE"),
+        ({"MQTT_VERSION": "3.1.1", "MQTT_MESSAGE_EXPIRY_S": "60"}, "MQTT_MESSAGE_EXPIRY_S"),
+        ({"MQTT_VERSION": "3.1.1", "MQTT_PASSWORD": "hunter2"}, "MQTT_USERNAME"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named_in_one_line(
+    variables: dict[str, str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert named in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("prefix", "levels"), [("", ""), ("site", "site/"), ("site/a/", "site/a/")]
+)
+def test_prefix_ends_with_one_slash(prefix: str, levels: str) -> None:
+    assert EgressSettings(mqtt_topic_prefix=prefix).topic_levels == levels
+
+
+def test_filters_are_a_list() -> None:
+    settings = EgressSettings(mqtt_topic_filter=" csms/# , ocpp/+/CP1/# ")
+    assert (settings.only, settings.without) == (["csms/#", "ocpp/+/CP1/#"], [])
+
+
+def test_files_that_are_no_certificates_end_it_with_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    done = subprocess.run(
+        [sys.executable, "-m", "egress"],
+        env=os.environ | {"MQTT_TLS": "true", "MQTT_TLS_CA_FILE": str(file)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "MQTT_TLS_CA_FILE" in json.loads(line)["error"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from egress.errors import RoutingError
-from egress.routing import Publication, route_event, route_frame, traceparent_of
+from egress.routing import Publication, Router, route_event, route_frame, traceparent_of
+from egress.selection import selection
 from schemas.events import BusinessEvent, StatusChanged
 from schemas.frames import OcppFrame
 
@@ -139,7 +140,7 @@ def test_frame_that_belies_its_kind_is_refused(raw: bytes, reason: str) -> None:
 
 def test_topic_too_long_for_mqtt_is_refused() -> None:
     with pytest.raises(RoutingError, match="longer than 65535 bytes"):
-        route_frame(frame(action="A" * 65_530))
+        Router().frame(frame(action="A" * 65_530))
 
 
 def test_event_has_its_topic_and_properties() -> None:
@@ -164,6 +165,8 @@ def test_event_has_its_topic_and_properties() -> None:
         b'"payload":{"connectorId":1,"status":"Charging","previousStatus":"Preparing",'
         b'"transactionId":123456,"errorCode":"NoError"}}',
         (("eventId", "status_changed_1701940525123456789"), ("traceparent", trace)),
+        stream="business",
+        type="status_changed",
     )
 
 
@@ -184,3 +187,77 @@ def test_traceparent_of_a_record(
     headers: tuple[tuple[str, bytes], ...], expected: str | None
 ) -> None:
     assert traceparent_of(headers) == expected
+
+
+def status(**changes: object) -> BusinessEvent:
+    fields: dict[str, object] = {
+        "connector_id": 2,
+        "status": "Charging",
+        "previous_status": "Preparing",
+        "transaction_id": None,
+        "error_code": "NoError",
+    }
+    return BusinessEvent(
+        timestamp=1_701_944_125_000_000,
+        client_id="CP/1",
+        event_type="status_changed",
+        event_id="status_changed_1",
+        payload=StatusChanged(**(fields | changes)),  # type: ignore[arg-type] # fields vary by test
+    )
+
+
+def test_prefix_comes_before_every_topic() -> None:
+    router = Router(prefix="site/a/", retain_status=True)
+    topics = [p.topic for p in (*router.frame(frame()), *router.event(status()))]
+    assert topics == [
+        "site/a/ocpp/messages/CP1/Heartbeat",
+        "site/a/csms/connectors/CP%2F1/status_changed",
+        "site/a/csms/connectors/CP%2F1/2/status",
+    ]
+
+
+def test_prefix_counts_towards_the_length() -> None:
+    assert Router().frame(frame(action="A" * 65_000))
+    with pytest.raises(RoutingError, match="longer than 65535 bytes"):
+        Router(prefix="p" * 600 + "/").frame(frame(action="A" * 65_000))
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic"),
+    [
+        ({}, "csms/connectors/CP%2F1/2/status"),
+        ({"connector_id": 0}, "csms/connectors/CP%2F1/0/status"),
+        ({"evse_id": 3}, "csms/connectors/CP%2F1/3/2/status"),
+    ],
+)
+def test_last_status_of_a_connector_is_kept_on_its_own_topic(
+    changes: dict[str, object], topic: str
+) -> None:
+    usual, kept = Router(retain_status=True).event(status(**changes))
+    assert (usual.topic, usual.retain) == ("csms/connectors/CP%2F1/status_changed", False)
+    assert (kept.topic, kept.retain) == (topic, True)
+    assert (kept.payload, kept.properties) == (usual.payload, usual.properties)
+
+
+def test_status_without_a_connector_is_kept_nowhere() -> None:
+    assert len(Router(retain_status=True).event(status(connector_id=None))) == 1
+
+
+def test_status_is_not_kept_unless_asked_for() -> None:
+    assert len(Router().event(status())) == 1
+
+
+def test_filters_look_at_the_topic_without_the_prefix() -> None:
+    router = Router(
+        prefix="site/",
+        selects=selection(["csms/connectors/+/+/status", "ocpp/#"], ["ocpp/+/+/Heartbeat"]),
+        retain_status=True,
+    )
+    assert router.frame(frame()) == ()
+    assert len(router.frame(frame(action="BootNotification"))) == 1
+    assert [p.topic for p in router.event(status())] == ["site/csms/connectors/CP%2F1/2/status"]
+
+
+def test_frame_that_is_filtered_out_need_not_be_readable() -> None:
+    router = Router(selects=selection(["csms/#"], ()))
+    assert router.frame(frame(raw=b"no json")) == ()
