@@ -21,7 +21,7 @@ class Received:
     def payloads(self) -> list[bytes]:
         return [bytes(message.payload) for message in self.messages]
 
-    async def wait(self, number: int, timeout_s: float = 20) -> None:
+    async def wait(self, number: int, timeout_s: float = 90) -> None:
         await until(lambda: len(self.messages) >= number, timeout_s)
 
 
@@ -64,7 +64,7 @@ def subscriber(
         client.loop_stop()
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 90) -> None:
     """Wait for a condition, or fail."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - other threads and processes change it

@@ -84,7 +84,7 @@ class Installation:
             consumer.close()
 
     async def until_committed(self, topic: str, offset: int, partition: int = 0) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while (  # noqa: ASYNC110 - Kafka can't set an event
                 await asyncio.to_thread(self.committed, topic, partition) != offset
             ):
@@ -122,7 +122,7 @@ def read_all(servers: str, topic: str, number: int) -> list[tuple[bytes | None, 
     )
     consumer.subscribe([topic])
     try:
-        records = consumer.consume(number, timeout=20)
+        records = consumer.consume(number, timeout=60)
         return [(record.key(), record.value() or b"") for record in records]
     finally:
         consumer.close()

@@ -115,7 +115,7 @@ async def test_tls_with_a_client_certificate(
         async with running(options(tls_broker.port, tls=tls, version=version)) as publisher:
             for note in notes:
                 publisher.submit(note)
-            await received.wait(len(notes), 60)
+            await received.wait(len(notes))
             await until(lambda: all(note.settled for note in notes))
     assert received.payloads == [note.publication.payload for note in notes]
 
@@ -137,7 +137,7 @@ async def test_replaced_certificate_is_used_by_the_next_connection(
         await asyncio.sleep(0.5)
         assert not publisher.is_connected
         install(certificates.client)
-        await until(lambda: note.settled, 60)
+        await until(lambda: note.settled)
         assert note.reason is None
 
 
@@ -169,7 +169,7 @@ async def test_user_name_and_password(
         right = options(broker.port, version=version, credentials=Credentials("egress", "secret"))
         async with running(right) as publisher:
             publisher.submit(note := Note(topic, b"x"))
-            await until(lambda: note.settled, 60)
+            await until(lambda: note.settled)
         wrong = options(broker.port, version=version, credentials=Credentials("egress", "wrong"))
         async with running(wrong) as publisher:
             publisher.submit(note := Note(topic, b"x"))
@@ -188,8 +188,8 @@ async def test_qos_2_arrives_in_order_once(
         async with running(options(mosquitto.port, version=version, qos=2)) as publisher:
             for note in notes:
                 publisher.submit(note)
-            await until(lambda: all(note.settled for note in notes), 60)
-            await received.wait(len(notes), 60)
+            await until(lambda: all(note.settled for note in notes))
+            await received.wait(len(notes))
     assert received.payloads == [note.publication.payload for note in notes]
     assert {message.qos for message in received.messages} == {2}
 
@@ -201,7 +201,7 @@ async def test_qos_2_refusal_is_heard(tmp_path: Path, topic: str) -> None:
             notes = [Note("forbidden", b"0"), Note(topic, b"1")]
             for note in notes:
                 publisher.submit(note)
-            await until(lambda: all(note.settled for note in notes), 60)
+            await until(lambda: all(note.settled for note in notes))
     assert [note.reason for note in notes] == ["PUBACK 0x87 Not authorized", None]
 
 
@@ -217,14 +217,14 @@ async def test_refused_message_is_tried_again_before_it_is_given_up(
             notes = [Note(topic, b"0"), Note("u/1", b"1"), Note(topic, b"2")]
             for note in notes:
                 publisher.submit(note)
-            await until(lambda: notes[0].settled, 60)
+            await until(lambda: notes[0].settled)
             await asyncio.sleep(0.3)
             assert notes[1].reason is None
             broker.allow("#")
-            await until(lambda: all(note.settled for note in notes), 60)
+            await until(lambda: all(note.settled for note in notes))
             # The subscriber's own right to read it came late; what is sent from now on arrives.
             publisher.submit(Note(topic, b"3"))
-            await until(lambda: received.payloads[-1:] == [b"3"], 60)
+            await until(lambda: received.payloads[-1:] == [b"3"])
     assert [note.reason for note in notes] == [None, None, None]
 
 
@@ -236,7 +236,7 @@ async def test_missing_permission_is_believed_after_the_tries(tmp_path: Path, to
             for note in notes:
                 publisher.submit(note)
             # Three connections for the first, none for the others.
-            await until(lambda: all(note.settled for note in notes), 60)
+            await until(lambda: all(note.settled for note in notes))
     assert {note.reason for note in notes[0::2]} == {"PUBACK 0x87 Not authorized"}
     assert {note.reason for note in notes[1::2]} == {None}
 
@@ -258,8 +258,8 @@ async def test_packet_above_the_brokers_maximum_is_not_even_sent(
             notes = [Note(topic, b"x" * fits), Note(topic, b"x" * (fits + 1)), Note(topic, b"end")]
             for note in notes:
                 publisher.submit(note)
-            await until(lambda: all(note.settled for note in notes), 60)
-            await received.wait(2, 60)
+            await until(lambda: all(note.settled for note in notes))
+            await received.wait(2)
     assert [note.reason for note in notes] == [None, "larger than the broker takes (1000 B)", None]
 
 
@@ -269,7 +269,7 @@ async def test_expired_messages_are_not_delivered(mosquitto: Mosquitto, topic: s
         chosen = options(mosquitto.port, expiry_s=60, retain=True)
         async with running(chosen) as publisher:
             publisher.submit(Note(topic, b"x"))
-            await received.wait(1, 60)
+            await received.wait(1)
     properties = received.messages[0].properties
     assert properties is not None
     assert 0 < properties.MessageExpiryInterval <= 60  # type: ignore[attr-defined] # paho sets it
@@ -292,14 +292,14 @@ async def test_status_topic_says_whether_the_instance_is_there(
         async with wire.listening() as through:
             chosen = options(through, version=version, will=announcement.will)
             async with running(chosen, announcement=announcement):
-                await until(lambda: said() == [("online", None)], 60)
+                await until(lambda: said() == [("online", None)])
                 wire.cut()
                 await until(
                     lambda: said()[1:] == [("offline", "connection lost"), ("online", None)], 60
                 )
-            await until(lambda: said()[3:] == [("offline", "stopped")], 60)
+            await until(lambda: said()[3:] == [("offline", "stopped")])
     with subscriber(mqtt.host, mqtt.port, status + "/+") as late:
-        await late.wait(1, 60)
+        await late.wait(1)
     assert late.messages[0].retain
     assert late.messages[0].topic == status + "/e1"
 
@@ -312,9 +312,9 @@ async def test_broker_that_falls_silent_is_given_up(
         await publisher.wait_connected()
         wire.deaf = True
         publisher.submit(note := Note(topic, b"x"))
-        await until(lambda: not publisher.is_connected, 60)
+        await until(lambda: not publisher.is_connected)
         wire.deaf = False
-        await until(lambda: note.settled, 60)
+        await until(lambda: note.settled)
         # While nothing happens PINGREQ and PINGRESP keep it.
         await asyncio.sleep(2.5)
         assert publisher.is_connected
@@ -349,7 +349,7 @@ async def test_peer_that_speaks_no_mqtt_is_left(answer: bytes, topic: str) -> No
     server = await asyncio.start_server(peer, "127.0.0.1", 0)
     async with server, running(options(server.sockets[0].getsockname()[1])) as publisher:
         publisher.submit(note := Note(topic, b"x"))
-        await until(lambda: asked >= 3, 60)
+        await until(lambda: asked >= 3)
         assert not note.settled
 
 
@@ -372,13 +372,13 @@ async def test_filters_prefix_and_kept_status_through_the_whole_egress(
             await installation.until_committed(names.events, 1)
             # What is left out counts as delivered.
             await installation.until_committed(names.frames, 100)
-            await received.wait(2, 60)
+            await received.wait(2)
     assert [message.topic for message in received.messages] == [
         f"p/{topic_prefix}/csms/connectors/{identity}/status_changed",
         f"p/{topic_prefix}/csms/connectors/{identity}/1/status",
     ]
     with subscriber(mqtt.host, mqtt.port, f"p/{topic_prefix}/#") as late:
-        await late.wait(1, 60)
+        await late.wait(1)
     assert late.messages[0].topic.endswith("/1/status")
 
 

@@ -59,7 +59,7 @@ class Service:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.wait(), 90)
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def test_topics_of_another_shape_end_it_with_one_clear_line(
         mqtt_host=mqtt.host,
         mqtt_port=mqtt.port,
     ) as egress:
-        assert await asyncio.wait_for(egress.process.wait(), 20) == 1
+        assert await asyncio.wait_for(egress.process.wait(), 90) == 1
         assert "Traceback" not in egress.output
         assert f"{topic_prefix}ocpp.frames" in egress.output.splitlines()[-1]
 
@@ -209,7 +209,7 @@ async def test_kafka_outage_is_outlived_and_does_not_hinder_the_end(
                 await asyncio.to_thread(kafka.stop)
                 await asyncio.to_thread(kafka.start)
                 installation.write(names.frames, [frame(identity, n) for n in range(100, 200)])
-                await received.wait(200, timeout_s=40)
+                await received.wait(200)
                 # Acknowledged and not committed: at least once.
                 assert list(dict.fromkeys(numbers(received))) == list(range(200))
             await installation.until_committed(names.frames, 200)
