@@ -12,7 +12,7 @@ EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint format clean
+.PHONY: help demo run test bench fuzz lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,11 @@ test: $(STAMP) ## every test, on real brokers
 bench: $(STAMP) ## benchmarks against named peers; BENCH='<pattern> …' selects, SIZE=quick tries them out
 	@$(BIN)/python -m devstack fetch
 	@$(BIN)/python -m bench $(if $(BENCH),$(BENCH),'*') --size $(or $(SIZE),full)
+
+fuzz: $(STAMP) ## hostile input: FRAMES through the session, SOCKET_FRAMES through a real ingress; SEED, DURATION
+	@$(BIN)/python -m devstack fetch
+	@$(BIN)/python tests/fuzz/fuzz_session.py --frames $(or $(FRAMES),1000000) --duration $(or $(DURATION),900) --seed $(or $(SEED),1)
+	@$(BIN)/python tests/fuzz/fuzz_socket.py --frames $(or $(SOCKET_FRAMES),50000) --seed $(or $(SEED),1)
 
 lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from reprlib import repr as shown
 from typing import Any, Final
 
 from ingress import answers
@@ -98,7 +99,7 @@ def _stop_needs(_: str, payload: Payload) -> Needs:
 def _text(payload: Payload, field: str) -> str:
     value = payload.get(field)
     if not isinstance(value, str):
-        raise UnanswerableError(f"{field} must be a text, got {value!r:.40}")
+        raise UnanswerableError(f"{field} must be a text, got {shown(value):.40}")
     return value
 
 
@@ -113,7 +114,7 @@ def _integer(payload: Payload, field: str) -> int:
     ):
         number = int(value)
     if number is None or number not in _INT64:
-        raise UnanswerableError(f"{field} must be an integer, got {value!r:.40}")
+        raise UnanswerableError(f"{field} must be an integer, got {shown(value):.40}")
     return number
 
 

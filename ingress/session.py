@@ -7,7 +7,8 @@ Two rules hold it together:
    be told from the frames alone.
 """
 
-from typing import Literal, TypeAlias
+import re
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 import orjson
@@ -25,6 +26,8 @@ Mode: TypeAlias = Literal["strict", "lenient"]
 _CALL = 2
 _MAX_OPEN_CALLS = 32
 """CALLs that never got an answer are remembered so far: a late answer still finds its action."""
+_HEAD_OF_ANSWER: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*[3-6][ \t\r\n]*,")
+"""A result, an error or a SEND, whatever follows: none of them is answered, broken or not."""
 _MAX_DESCRIPTION = 255
 """OCPP-J 1.6 §4.2.3: errorDescription; later versions limit it to 255 characters."""
 
@@ -306,5 +309,5 @@ def _is_call_or_unreadable(raw: bytes) -> bool:
     try:
         array = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return True
+        return _HEAD_OF_ANSWER.match(raw) is None
     return not isinstance(array, list) or not array or array[0] == _CALL

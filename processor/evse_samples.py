@@ -8,6 +8,7 @@ import math
 import re
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
+from reprlib import repr as shown
 from typing import Any, Final, cast
 
 import msgspec
@@ -91,7 +92,7 @@ def read_readings(elements: object, base: set[str]) -> list[Reading]:
     if elements is None:
         return []
     if type(elements) is not list:
-        raise UnreadableSampleError(f"meterValue is {elements!r:.40}; a list is needed")
+        raise UnreadableSampleError(f"meterValue is {shown(elements):.40}; a list is needed")
     return [read_reading(element, set(base)) for element in elements]
 
 
@@ -104,7 +105,7 @@ def read_reading(element: object, found: set[str]) -> Reading:
     sampled_values = element.get("sampledValue") if type(element) is dict else None
     if type(element) is not dict or type(sampled_values) is not list:
         raise UnreadableSampleError(
-            f"a meterValue element is {element!r:.60}, not an object with a sampledValue list"
+            f"a meterValue element is {shown(element):.60}, not an object with a sampledValue list"
         )
     timestamp = moment(element.get("timestamp"), found)
     samples = named([_read_sample(sampled, found) for sampled in sampled_values], found)
@@ -132,11 +133,13 @@ def _register_with(samples: dict[str, Sample], context: str) -> int | None:
 
 def _read_sample(sampled: object, found: set[str]) -> Sample:
     if type(sampled) is not dict:
-        raise UnreadableSampleError(f"a sampledValue is {sampled!r:.40}, not an object")
+        raise UnreadableSampleError(f"a sampledValue is {shown(sampled):.40}, not an object")
     texts = [sampled.get(name) for name in _TEXT_FIELDS]
     for name, value in zip(_TEXT_FIELDS, texts, strict=True):
         if value is not None and type(value) is not str:
-            raise UnreadableSampleError(f"{name} of a sampledValue is {value!r:.40}, not a text")
+            raise UnreadableSampleError(
+                f"{name} of a sampledValue is {shown(value):.40}, not a text"
+            )
     measurand, phase, location, context = cast("list[str | None]", texts)
     measurand = measurand or REGISTER
     unit, power = _unit_of(sampled.get("unitOfMeasure"), measurand, found)
@@ -166,12 +169,12 @@ def _unit_of(measure: object, measurand: str, found: set[str]) -> tuple[str | No
     if type(measure) is dict:
         given = measure
     elif measure is not None:
-        raise UnreadableSampleError(f"unitOfMeasure is {measure!r:.40}, not an object")
+        raise UnreadableSampleError(f"unitOfMeasure is {shown(measure):.40}, not an object")
     unit = given.get("unit")
     if unit is None:
         unit = _default_unit(measurand)
     elif type(unit) is not str:
-        raise UnreadableSampleError(f"unit of a sampledValue is {unit!r:.40}, not a text")
+        raise UnreadableSampleError(f"unit of a sampledValue is {shown(unit):.40}, not a text")
     power = given.get("multiplier")
     if power is None:
         power = 0

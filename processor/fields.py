@@ -4,6 +4,7 @@ Each function notes what it had to overlook in `found`, the anomaly codes of the
 """
 
 from datetime import UTC, datetime, timedelta
+from reprlib import repr as shown
 from typing import Any, Final
 
 import orjson
@@ -150,7 +151,7 @@ def moment(value: object, found: set[str]) -> int | None:
 
 
 def _shown(payload: dict[str, Any], name: str) -> str:
-    return f"{payload[name]!r:.40}" if name in payload else "missing"
+    return f"{shown(payload[name]):.40}" if name in payload else "missing"
 
 
 def _name(frame: OcppFrame) -> str:

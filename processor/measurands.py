@@ -4,6 +4,7 @@ import math
 import re
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
+from reprlib import repr as shown
 from typing import Final, cast
 
 import msgspec
@@ -106,7 +107,7 @@ def read_sample(sampled: object, found: set[str]) -> Sample:
         UnreadableSampleError: It is no object, or one of its names is no text.
     """
     if type(sampled) is not dict:
-        raise UnreadableSampleError(f"a sampledValue is {sampled!r:.40}, not an object")
+        raise UnreadableSampleError(f"a sampledValue is {shown(sampled):.40}, not an object")
     get = sampled.get
     try:
         shape = _shape(*map(get, _TEXT_FIELDS))
@@ -143,7 +144,9 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
 def _shape(*texts: object) -> _Shape:
     for name, value in zip(_TEXT_FIELDS, texts, strict=True):
         if value is not None and type(value) is not str:
-            raise UnreadableSampleError(f"{name} of a sampledValue is {value!r:.40}, not a text")
+            raise UnreadableSampleError(
+                f"{name} of a sampledValue is {shown(value):.40}, not a text"
+            )
     measurand, phase, location, context, unit, form = cast("tuple[str | None, ...]", texts)
     measurand = measurand or REGISTER
     if unit is None:

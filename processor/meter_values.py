@@ -1,5 +1,6 @@
 """MeterValues (OCPP 1.6 §4.7) and transactionData (§4.10) → meter_reading."""
 
+from reprlib import repr as shown
 from typing import Any, Final
 
 import msgspec
@@ -62,7 +63,7 @@ def read_element(element: object, found: set[str]) -> Element:
     sampled_values = element.get("sampledValue") if type(element) is dict else None
     if type(element) is not dict or type(sampled_values) is not list:
         raise UnreadableSampleError(
-            f"a meterValue element is {element!r:.60}, not an object with a sampledValue list"
+            f"a meterValue element is {shown(element):.60}, not an object with a sampledValue list"
         )
     timestamp = moment(element.get("timestamp"), found)
     samples = named([read_sample(sampled, found) for sampled in sampled_values], found)
@@ -119,8 +120,8 @@ def meter_values_sent(step: Step) -> None:
     meter_values = payload.get("meterValue")
     if type(meter_values) is not list:
         raise IndigestibleFrameError(
-            f"MeterValues of {step.frame.client_id!r}: meterValue is {meter_values!r:.40}; "
-            "a list is needed"
+            f"MeterValues of {step.frame.client_id!r}: meterValue is "
+            f"{shown(meter_values):.40}; a list is needed"
         )
     for meter_value in meter_values:
         try:

@@ -1,5 +1,6 @@
 """TransactionEventRequest (OCPP 2.0.1 and 2.1 Part 2, TransactionEventRequest), read."""
 
+from reprlib import repr as shown
 from typing import Any, Final
 
 import msgspec
@@ -71,15 +72,15 @@ def read_transaction_message(step: Step) -> TransactionMessage:
     found = set(violations)
     event_type = needed_text(step.frame, payload, "eventType")
     if event_type not in _EVENT_TYPES:
-        raise _indigestible(step, f"eventType is {event_type!r:.40}; expected {_EVENT_TYPES}")
+        raise _indigestible(step, f"eventType is {shown(event_type):.40}; expected {_EVENT_TYPES}")
     info = payload.get("transactionInfo")
     if type(info) is not dict:
-        raise _indigestible(step, f"transactionInfo is {info!r:.40}; an object is needed")
+        raise _indigestible(step, f"transactionInfo is {shown(info):.40}; an object is needed")
     transaction_id = text(info.get("transactionId"), found)
     if not transaction_id or len(transaction_id) > _MAX_ID:
         raise _indigestible(
             step,
-            f"transactionId is {info.get('transactionId')!r:.40}; "
+            f"transactionId is {shown(info.get('transactionId')):.40}; "
             f"a text of 1 to {_MAX_ID} signs is needed",
         )
     timestamp = payload.get("timestamp")

@@ -1,6 +1,7 @@
 """OCPP-J messages: arrays ⇄ types (OCPP-J 1.6 §4.2; OCPP 2.0.1 and 2.1 Part 4 §4.2)."""
 
 import re
+from reprlib import repr as shown
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -109,7 +110,7 @@ def parse(raw: bytes, protocol: str) -> Message:
     kind = _TYPES[protocol].get(number) if type(number) is int else None
     if kind is None:
         raise UnknownMessageTypeError(
-            f"message type {number!r:.40} does not exist in {protocol}", message_id
+            f"message type {shown(number):.40} does not exist in {protocol}", message_id
         )
     length, shape = _SHAPES[kind]
     if message_id is None:

@@ -281,3 +281,14 @@ def test_a_callresulterror_gets_the_action_of_the_call_whose_answer_it_objects_t
     assert received.todo is None
     stray = s.receive(b'[5,"m-9","FormatViolation","no",{}]', NOW).frame
     assert (stray.action, stray.violation) == (None, "FormatViolation: answers no CALLRESULT")
+
+
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+@pytest.mark.parametrize(
+    "raw", [b'[3,"m-1",{"a":NaN}]', b'\xef\xbb\xbf[4,"m-1"', b' [ 6 ,"m-1",.5]']
+)
+def test_what_begins_as_an_answer_is_not_answered_however_it_goes_on(
+    protocol: str, raw: bytes
+) -> None:
+    received = session(protocol).receive(raw, NOW)
+    assert (received.frame.kind, received.todo) == ("INVALID", None)
