@@ -3,7 +3,7 @@
 import argparse
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from rich.console import Console
 
@@ -18,6 +18,7 @@ from devstack.settings import StackSettings
 from devstack.stack import Ports, Stack
 from runtime.settings import from_environment
 from schemas.errors import ChargelogError
+from schemas.frames import Protocol
 
 _PROG: Final = "chargelog-devstack"
 _CHECK_S: Final = 0.5
@@ -77,7 +78,7 @@ def _run_stack(directory: Path, console: Console) -> None:
 def _print_addresses(stack: Stack, directory: Path) -> None:
     ports = stack.ports
     rows = {
-        "charge points": f"{stack.ingress_url}/<identity>  (subprotocol ocpp1.6)",
+        "charge points": f"{stack.ingress_url}/<identity>  ({', '.join(get_args(Protocol))})",
         "Kafka": stack.kafka.bootstrap_servers,
         "ingress": f"http://127.0.0.1:{ports.ingress_ops}/readyz and /metrics",
         "processor": f"http://127.0.0.1:{ports.processor_web}/readyz and /metrics",

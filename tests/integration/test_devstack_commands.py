@@ -194,7 +194,8 @@ def test_run_stays_up_on_existing_brokers_until_sigterm(
     port = variables["INGRESS_PORT"]
     address = f"ws://127.0.0.1:{port}"
     assert (
-        run.line("charge points") == f"charge points  {address}/<identity>  (subprotocol ocpp1.6)"
+        run.line("charge points")
+        == f"charge points  {address}/<identity>  (ocpp1.6, ocpp2.0.1, ocpp2.1)"
     )
     assert run.line("Kafka") == f"Kafka          {kafka.bootstrap_servers}"
     run.line("Ctrl-C")
