@@ -1,4 +1,4 @@
-"""`chargelog-ingress`: the OCPP websocket server."""
+"""`chargelog-ingress`: the OCPP websocket server, and its tools."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -6,35 +6,43 @@ from typing import Final
 
 import uvloop
 
-from ingress import call
-from ingress.errors import AuthorizationFileError
+from ingress import call, password_command
+from ingress.errors import SettingFileError
 from ingress.service import run
 from ingress.settings import IngressSettings
 from runtime.logs import configure
 from runtime.settings import EXIT_USAGE, load
 from schemas.errors import TopicError
 
-_COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {"call": call.main}
+_COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
+    "call": call.main,
+    "password": password_command.main,
+}
 """The first word after `chargelog-ingress` → what it does; none: serve."""
 
 
 def main() -> int:
-    """Serve until SIGTERM; exit 2 on wrong settings, 1 where it can't start."""
+    """Run the command that is named first, or serve."""
     command = _COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
-    if command is not None:
-        return command(sys.argv[2:])
+    try:
+        return serve() if command is None else command(sys.argv[2:])
+    except SettingFileError as error:
+        sys.stderr.write(f"chargelog-ingress: {error.variable}: {error}\n")
+        return EXIT_USAGE
+
+
+def serve() -> int:
+    """Serve until SIGTERM; exit 2 on wrong settings, 1 where it can't start."""
     settings = load(
         IngressSettings,
         prog="chargelog-ingress",
         description="Accept charge points (OCPP-J) and put their frames on Kafka.\n\n"
-        "`chargelog-ingress call --help`: send a command to a charge point.",
+        "`chargelog-ingress call --help`: send a command to a charge point.\n"
+        "`chargelog-ingress password --help`: keep the charge points' passwords.",
     )
     configure(settings.log_level, settings.log_format)
     try:
         uvloop.run(run(settings))
-    except AuthorizationFileError as error:
-        sys.stderr.write(f"chargelog-ingress: INGRESS_AUTHORIZATION_FILE: {error}\n")
-        return EXIT_USAGE
     except (TopicError, OSError) as error:
         sys.stderr.write(f"chargelog-ingress: {error}\n")
         return 1

@@ -15,12 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from ingress.errors import AuthorizationFileError
 from ingress.version import Authorization
-
-log = structlog.get_logger(__name__)
+from ingress.watched import Watched, read_text
 
 STATUSES: Final = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 """OCPP 1.6 §7.2, AuthorizationStatus."""
@@ -38,9 +35,6 @@ class AcceptAll:
         """Accepted."""
         return _ACCEPTED
 
-    def reload(self, *, force: bool) -> None:
-        """There is nothing to read."""
-
 
 class ListFile:
     """The idTags of a list file, read again when it has changed.
@@ -50,26 +44,17 @@ class ListFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _stamp(path)
-        self._entries = parse(_read(path))
+        self._entries = Watched(
+            "authorization list", (path,), lambda: parse(read_text(path, AuthorizationFileError))
+        )
 
     def authorize(self, id_tag: str) -> Authorization:
         """The listed status, or Invalid."""
-        return self._entries.get(id_tag.casefold(), _UNKNOWN)
+        return self._entries.value.get(id_tag.casefold(), _UNKNOWN)
 
     def reload(self, *, force: bool) -> None:
         """Read the file again if it has changed, or in any case; a wrong one changes nothing."""
-        stamp = _stamp(self._path)
-        if stamp == self._seen and not force:
-            return
-        self._seen = stamp
-        try:
-            self._entries = parse(_read(self._path))
-        except AuthorizationFileError as error:
-            log.error("authorization list not reloaded; the old one stays", error=str(error))  # noqa: TRY400 - the message says it all
-        else:
-            log.info("authorization list reloaded", entries=len(self._entries))
+        self._entries.reload(force=force)
 
 
 def parse(text: str) -> Mapping[str, Authorization]:
@@ -95,18 +80,3 @@ def parse(text: str) -> Mapping[str, Authorization]:
             raise AuthorizationFileError(f"line {number}: {id_tag!r} is listed twice")
         entries[id_tag.casefold()] = Authorization(status or "Accepted")
     return entries
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuthorizationFileError(f"{path} can't be read: {error}") from error
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size

@@ -8,8 +8,14 @@ ChargelogError
 ├── NotSentError              a command's CALL did not reach the wire
 ├── AnswerLostError           it did, but the connection ended before its answer
 ├── UpstreamError             the central system behind refuses a charge point, or is away
-└── AuthorizationFileError    the list of idTags can't be read
+├── AccessError               a connection may not have the identity that it asks for
+└── SettingFileError          a file that a setting names can't be used
+    ├── AuthorizationFileError    the list of idTags
+    ├── PasswordFileError         the passwords of charge points
+    └── TlsFileError              certificates and keys
 """
+
+from collections.abc import Mapping
 
 from schemas.errors import ChargelogError
 
@@ -58,5 +64,47 @@ class UpstreamError(ChargelogError):
         self.status = status
 
 
-class AuthorizationFileError(ChargelogError):
-    """The list of idTags is missing or has a wrong line; the operator's to correct."""
+class AccessError(ChargelogError):
+    """A connection does not prove the identity that it asks for (OCPP 2.0.1 Part 2 A00).
+
+    Attributes:
+        status: HTTP status of the refusal.
+        reason: One word for the metric.
+        headers: Headers of the refusal.
+    """
+
+    def __init__(
+        self, status: int, text: str, reason: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.reason = reason
+        self.headers = headers or {}
+
+
+class SettingFileError(ChargelogError):
+    """A file that a setting names is missing or wrong; the operator's to correct.
+
+    Attributes:
+        variable: The setting.
+    """
+
+    variable: str
+
+
+class AuthorizationFileError(SettingFileError):
+    """The list of idTags is missing or has a wrong line."""
+
+    variable = "INGRESS_AUTHORIZATION_FILE"
+
+
+class PasswordFileError(SettingFileError):
+    """The passwords can't be read or written, or a line is wrong."""
+
+    variable = "INGRESS_PASSWORD_FILE"
+
+
+class TlsFileError(SettingFileError):
+    """A certificate or key can't be read, or they don't fit."""
+
+    variable = "INGRESS_TLS_CERT_FILES, INGRESS_TLS_KEY_FILES, INGRESS_TLS_CLIENT_CA_FILE"

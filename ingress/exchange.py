@@ -28,9 +28,6 @@ class Authorizer(Protocol):
     def authorize(self, id_tag: str, /) -> Authorization:
         """What is known about the idTag."""
 
-    def reload(self, *, force: bool) -> None:
-        """Take up changes."""
-
 
 class Exchange:
     """Meets what sessions ask for.

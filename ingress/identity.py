@@ -31,6 +31,15 @@ def from_path(path: str) -> str:
             HTTPStatus.BAD_REQUEST,
             f"the charge point identity is not percent-encoded UTF-8: {error.reason}",
         ) from error
+    return check(identity)
+
+
+def check(identity: str) -> str:
+    """The identity, if it can be one.
+
+    Raises:
+        IdentityError: It is too long, blank, or has control or other invisible characters.
+    """
     if len(identity) > MAX_LENGTH:
         raise IdentityError(
             HTTPStatus.BAD_REQUEST,

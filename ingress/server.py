@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -16,13 +16,14 @@ from websockets.typing import Subprotocol
 from ingress import identity, versions
 from ingress.connections import Connections
 from ingress.downstream import Downstream
-from ingress.errors import AnswerNotDurableError, IdentityError, UpstreamError
+from ingress.errors import AccessError, AnswerNotDurableError, IdentityError, UpstreamError
 from ingress.exchange import Exchange
 from ingress.line import WebsocketLine
 from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
 from ingress.relay import Relay
 from ingress.relayed_session import RelayedSession
+from ingress.security import Security
 from ingress.session import Session
 from ingress.settings import IngressSettings
 
@@ -65,11 +66,13 @@ class IngressServer:
         settings: IngressSettings,
         exchange: Exchange,
         downstream: Downstream,
+        security: Security,
         relay: Relay | None = None,
     ) -> None:
         self._settings = settings
         self._downstream = downstream
         self._exchange = exchange
+        self._security = security
         self._relay = relay
         self._connections: Connections[ChargePointConnection] = Connections()
         self._closing: set[asyncio.Task[None]] = set()
@@ -109,7 +112,16 @@ class IngressServer:
             max_size=settings.ingress_max_frame_bytes,
             max_queue=_MAX_QUEUE,
             server_header="chargelog",
+            **self._tls_options(),
         )
+
+    def _tls_options(self) -> dict[str, Any]:
+        if self._security.tls is None:
+            return {}
+        return {
+            "ssl": self._security.tls.context,
+            "ssl_handshake_timeout": self._settings.ingress_open_timeout_s,
+        }
 
     async def drain(self) -> None:
         """Stop accepting, finish the frames in flight, close every connection with 1001.
@@ -140,6 +152,17 @@ class IngressServer:
             client_id = identity.from_path(request.path)
         except IdentityError as error:
             return _refuse(websocket, "identity", error.status, str(error))
+        try:
+            await self._security.access.check(
+                client_id,
+                address=str((websocket.remote_address or ("",))[0]),
+                authorization=request.headers.get("Authorization"),
+                certificate=websocket.transport.get_extra_info("peercert"),
+            )
+        except AccessError as error:
+            response = _refuse(websocket, error.reason, error.status, str(error), client_id)
+            response.headers.update(error.headers)
+            return response
         full = len(self._connections) >= self._settings.ingress_max_connections
         # One that is connected already takes its own place.
         if full and client_id not in self._connections:
@@ -284,7 +307,15 @@ async def _say_goodbye(websocket: ServerConnection) -> None:
     await websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
 
 
-def _refuse(websocket: ServerConnection, reason: str, status: int, text: str) -> Response:
+def _refuse(
+    websocket: ServerConnection, reason: str, status: int, text: str, client_id: str | None = None
+) -> Response:
     REFUSED.labels(reason).inc()
-    log.warning("connection refused", remote=websocket.remote_address, status=status, reason=text)
+    log.warning(
+        "connection refused",
+        client_id=client_id,
+        remote=websocket.remote_address,
+        status=status,
+        reason=text,
+    )
     return websocket.respond(status, f"{text}\n")

@@ -18,6 +18,7 @@ from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
 from ingress.log_repeats import OncePer
 from ingress.relay import Relay
+from ingress.security import Security
 from ingress.server import IngressServer
 from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds
@@ -59,12 +60,21 @@ class Ingress:
         self._transaction_ids: TransactionIds | None = None
         self._downstream: Downstream | None = None
         self._server: IngressServer | None = None
-        # Read first of all: a wrong list should not wait for Kafka to be found.
-        self.authorizer: Authorizer = (
-            AcceptAll()
+        # Read first of all: a wrong file should not wait for Kafka to be found.
+        self._id_tags = (
+            None
             if settings.ingress_authorization_file is None
             else ListFile(settings.ingress_authorization_file)
         )
+        self.authorizer: Authorizer = self._id_tags or AcceptAll()
+        self._security = Security(settings)
+        self._stack.callback(self._security.close)
+
+    def reload(self, *, force: bool) -> None:
+        """Take up files that have changed, or all: idTags, passwords, certificates."""
+        self._security.reload(force=force)
+        if self._id_tags is not None:
+            self._id_tags.reload(force=force)
 
     @property
     def port(self) -> int:
@@ -138,6 +148,7 @@ class Ingress:
             settings,
             Exchange(journal, transaction_ids, self.authorizer, time.time_ns),
             downstream,
+            self._security,
             _relay(settings, journal),
         )
         await server.start()
@@ -160,7 +171,7 @@ def _relay(settings: IngressSettings, journal: Journal) -> Relay | None:
 
 
 async def run(settings: IngressSettings) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads the authorization list again."""
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the files that settings name again."""
     for name in _REPEATING_LOGGERS:
         logging.getLogger(name).addFilter(OncePer(_REPEAT_S))
     stop = asyncio.Event()
@@ -168,7 +179,7 @@ async def run(settings: IngressSettings) -> None:
     ingress = Ingress(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: ingress.authorizer.reload(force=True))
+    loop.add_signal_handler(signal.SIGHUP, lambda: ingress.reload(force=True))
     starting = asyncio.create_task(ingress.__aenter__())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +191,7 @@ async def run(settings: IngressSettings) -> None:
     log.info("listening", host=settings.ingress_host, port=ingress.port)
     try:
         while not stop.is_set():
-            ingress.authorizer.reload(force=False)
+            ingress.reload(force=False)
             await asyncio.wait({stopping}, timeout=_RELOAD_S)
     finally:
         stopping.cancel()

@@ -1,13 +1,30 @@
 """Settings of the ingress."""
 
+import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
 
 from runtime.settings import KafkaSettings
 
 _MAX_PORT = 65535
+
+WITH_PASSWORD: Final = frozenset({1, 2})
+"""Security profiles whose charge points show a password."""
+WITH_TLS: Final = frozenset({2, 3})
+"""Security profiles whose connections are encrypted."""
+WITH_CERTIFICATE: Final = frozenset({3})
+"""Security profiles whose charge points show a certificate."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)]
+"""Comma-separated file names."""
 
 
 class IngressSettings(KafkaSettings):
@@ -15,6 +32,33 @@ class IngressSettings(KafkaSettings):
 
     ingress_host: str = Field("127.0.0.1", min_length=1, description="address for charge points")
     ingress_port: int = Field(9000, ge=0, le=_MAX_PORT, description="port for charge points")
+    ingress_security_profile: int | None = Field(
+        None,
+        ge=0,
+        le=3,
+        description="OCPP's security profile. 0: none; 1: Basic; 2: TLS and Basic; 3: TLS with the "
+        "charge point's certificate. Not set: 0 on a loopback address, and refused elsewhere",
+    )
+    ingress_password_file: Path | None = Field(
+        None,
+        description="charge points' passwords (profiles 1 and 2), written by "
+        "`chargelog-ingress password add`",
+    )
+    ingress_password_failures: int = Field(
+        5,
+        ge=1,
+        description="wrong passwords a minute for one identity from one address (profiles 1 and "
+        "2); 20 times as many for an address",
+    )
+    ingress_tls_cert_files: Paths = Field(
+        (), description="PEM files of the server's certificates (profiles 2 and 3), comma-separated"
+    )
+    ingress_tls_key_files: Paths = Field(
+        (), description="PEM files of their keys, in the same order"
+    )
+    ingress_tls_client_ca_file: Path | None = Field(
+        None, description="PEM file of those who sign charge points' certificates (profile 3)"
+    )
     ingress_ops_host: str = Field(
         "127.0.0.1", min_length=1, description="address of health checks and metrics"
     )
@@ -78,3 +122,41 @@ class IngressSettings(KafkaSettings):
     ingress_drain_timeout_s: float = Field(
         20.0, gt=0, description="limit on SIGTERM for finishing what is in flight, seconds"
     )
+
+    @property
+    def security_profile(self) -> int:
+        """The profile that holds: 0 where none is set, which is so on a loopback address only."""
+        return self.ingress_security_profile or 0
+
+    @model_validator(mode="after")
+    def _check_security(self) -> Self:
+        if self.ingress_security_profile is None and not _is_loopback(self.ingress_host):
+            raise ValueError(
+                f"INGRESS_SECURITY_PROFILE to be set, as INGRESS_HOST={self.ingress_host} can be "
+                "reached from outside: 1 to 3, or 0 if a network of its own or a proxy protects it"
+            )
+        profile = self.security_profile
+        needed = {
+            "INGRESS_PASSWORD_FILE": profile in WITH_PASSWORD and not self.ingress_password_file,
+            "INGRESS_TLS_CERT_FILES": profile in WITH_TLS and not self.ingress_tls_cert_files,
+            "INGRESS_TLS_KEY_FILES": profile in WITH_TLS and not self.ingress_tls_key_files,
+            "INGRESS_TLS_CLIENT_CA_FILE": profile in WITH_CERTIFICATE
+            and not self.ingress_tls_client_ca_file,
+        }
+        missing = [name for name, is_missing in needed.items() if is_missing]
+        if missing:
+            raise ValueError(
+                f"{' and '.join(missing)} to be set for INGRESS_SECURITY_PROFILE={profile}"
+            )
+        if len(self.ingress_tls_cert_files) != len(self.ingress_tls_key_files):
+            raise ValueError("INGRESS_TLS_KEY_FILES to name one key for each certificate")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -69,7 +69,7 @@ def test_the_wheel_holds_the_schemas_and_nothing_of_the_tests(wheel: Path) -> No
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     committed = {path.name for path in (ROOT / "schemas" / "avro").glob("*.avsc")}
-    assert len(committed) == 4
+    assert "ocpp_frame.avsc" in committed
     assert {f"schemas/avro/{name}" for name in committed} <= names
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"schemas", "runtime", "ingress", "processor", "egress", "devstack"}

@@ -1,0 +1,353 @@
+"""OCPP's security profiles, with real handshakes and certificates that the tests make."""
+
+import asyncio
+import base64
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from ingress_kit import OCPP16, ask, call, charge_point, ingress_settings
+from structlog.testing import capture_logs
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from devstack.existing import ExistingKafka
+from devstack.kafka import KafkaBroker
+from ingress.errors import TlsFileError
+from ingress.passwords import enter
+from ingress.service import Ingress
+
+pytestmark = pytest.mark.integration
+Kafka = KafkaBroker | ExistingKafka
+
+PASSWORD = b"0123456789abcdef"
+HEARTBEAT = call("1", "Heartbeat", {})
+
+
+class Files:
+    """An installation's certificates and passwords."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca = trustme.CA()
+        self.directory = directory
+        self.client_ca = directory / "client-ca.pem"
+        self.passwords = directory / "passwords"
+        self.ca.cert_pem.write_to_path(self.client_ca)
+        self.issue("rsa", trustme.KeyType.RSA)
+        self.issue("ecdsa", trustme.KeyType.ECDSA)
+        enter(self.passwords, "CP1", PASSWORD)
+
+    def issue(self, name: str, kind: trustme.KeyType) -> None:
+        """A certificate for the server, in place of the one before it."""
+        issued = self.ca.issue_cert("127.0.0.1", "localhost", key_type=kind)
+        issued.private_key_pem.write_to_path(self.directory / f"{name}.key")
+        self._path(name).write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+
+    def _path(self, name: str) -> Path:
+        return self.directory / f"{name}.pem"
+
+    def settings(self, profile: int) -> dict[str, Any]:
+        values: dict[str, Any] = {"ingress_security_profile": profile}
+        if profile in {1, 2}:
+            values["ingress_password_file"] = self.passwords
+        if profile in {2, 3}:
+            values["ingress_tls_cert_files"] = (self._path("rsa"), self._path("ecdsa"))
+            values["ingress_tls_key_files"] = (
+                self.directory / "rsa.key", self.directory / "ecdsa.key",
+            )  # fmt: skip
+        if profile == 3:
+            values["ingress_tls_client_ca_file"] = self.client_ca
+        return values
+
+    def trust(self) -> ssl.SSLContext:
+        """What a charge point trusts."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.ca.configure_trust(context)
+        return context
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@asynccontextmanager
+async def running(
+    kafka: Kafka,
+    prefix: str,
+    files: Files,
+    profile: int,
+    **changes: Any,  # noqa: ANN401 - any field's value
+) -> AsyncIterator[Ingress]:
+    values = {**files.settings(profile), **changes}
+    async with Ingress(ingress_settings(kafka.bootstrap_servers, prefix, **values)) as ingress:
+        yield ingress
+
+
+def basic(username: str, password: bytes) -> dict[str, str]:
+    encoded = base64.b64encode(username.encode() + b":" + password).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
+@asynccontextmanager
+async def secure(
+    ingress: Ingress,
+    name: str,
+    context: ssl.SSLContext,
+    host: str = "127.0.0.1",
+    **options: Any,  # noqa: ANN401 - the client's own
+) -> AsyncIterator[ClientConnection]:
+    async with connect(
+        f"wss://{host}:{ingress.port}/{name}", ssl=context, subprotocols=OCPP16, **options
+    ) as websocket:
+        yield websocket
+
+
+async def status_of(ingress: Ingress, name: str, headers: dict[str, str] | None) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        async with charge_point(ingress, name, additional_headers=headers):
+            pass
+    response = refused.value.response
+    if response.status_code == 401:
+        assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
+    return response.status_code
+
+
+async def answered(websocket: ClientConnection) -> bool:
+    return (await ask(websocket, HEARTBEAT)).startswith(b'[3,"1"')
+
+
+async def test_profile_1_asks_for_the_password_of_the_identity(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    key = bytes(range(236, 256))  # as OCPP 1.6's AuthorizationKey: any bytes
+    enter(files.passwords, "CP/2", key)
+    with capture_logs() as logs:
+        async with running(kafka, topic_prefix, files, 1, ingress_password_failures=50) as ingress:
+            for name, headers in (
+                ("CP1", None),
+                ("CP1", {"Authorization": "Bearer x"}),
+                ("CP1", basic("CP1", b"wrong-password-1")),
+                ("CP1", basic("CP/2", key)),
+                ("CP1", basic("CP/2", PASSWORD)),
+                ("CP3", basic("CP3", PASSWORD)),
+            ):
+                assert await status_of(ingress, name, headers) == 401
+            for name, headers in (
+                ("CP1", basic("CP1", PASSWORD)),
+                ("CP%2F2", basic("CP/2", key)),
+            ):
+                async with charge_point(ingress, name, additional_headers=headers) as websocket:
+                    assert await answered(websocket)
+    refusals = [entry for entry in logs if entry["event"] == "connection refused"]
+    assert [entry["client_id"] for entry in refusals] == ["CP1"] * 5 + ["CP3"]
+    for secret in (PASSWORD.decode(), "wrong-password", base64.b64encode(PASSWORD).decode()):
+        assert secret not in str(logs)
+
+
+async def test_attempts_are_limited_but_not_for_the_charge_point_itself(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    right, wrong = basic("CP1", PASSWORD), basic("CP1", b"wrong-password-1")
+    async with running(kafka, topic_prefix, files, 1, ingress_password_failures=3) as ingress:
+        async with charge_point(ingress, "CP1", additional_headers=right):
+            pass
+        found = await asyncio.gather(*(status_of(ingress, "CP1", wrong) for _ in range(8)))
+        assert sorted(found) == [401] * 3 + [429] * 5
+        assert await status_of(ingress, "CP1", wrong) == 429
+        async with charge_point(ingress, "CP1", additional_headers=right) as websocket:
+            assert await answered(websocket)
+
+
+CIPHERS = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "AES128-GCM-SHA256", "AES256-GCM-SHA384",
+]  # fmt: skip
+"""All that OCPP 2.0.1 Part 2 A00.FR.318 wants a central system to have."""
+
+
+async def test_profile_2_is_basic_over_tls(kafka: Kafka, topic_prefix: str, files: Files) -> None:
+    right = basic("CP1", PASSWORD)
+    async with running(kafka, topic_prefix, files, 2) as ingress:
+        async with secure(ingress, "CP1", files.trust(), additional_headers=right) as websocket:
+            assert websocket.transport.get_extra_info("ssl_object").version() == "TLSv1.3"
+            assert await answered(websocket)
+        for cipher in CIPHERS:
+            context = files.trust()
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(cipher)
+            async with secure(ingress, "CP1", context, additional_headers=right) as websocket:
+                assert websocket.transport.get_extra_info("cipher")[0] == cipher
+                assert await answered(websocket)
+        with pytest.raises(InvalidStatus) as refused:
+            async with secure(
+                ingress, "CP1", files.trust(), additional_headers=basic("CP1", b"wrong")
+            ):
+                pass
+        assert refused.value.response.status_code == 401
+        with pytest.raises((ssl.SSLError, OSError)):
+            async with secure(ingress, "CP1", _before_tls_1_2(files), additional_headers=right):
+                pass
+        # Nothing is taken in plain text.
+        with pytest.raises((InvalidHandshake, OSError, EOFError)):
+            async with charge_point(ingress, "CP1", additional_headers=right):
+                pass
+
+
+def _before_tls_1_2(files: Files) -> ssl.SSLContext:
+    context = files.trust()
+    # Lowered for the client alone, so that it is the server that refuses.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
+async def test_profile_3_asks_for_the_certificate_of_the_identity(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    def shows(ca: trustme.CA, *names: str, common_name: str | None = None) -> ssl.SSLContext:
+        context = files.trust()
+        ca.issue_cert(*names, common_name=common_name).configure_cert(context)
+        return context
+
+    foreign = trustme.CA()
+    async with running(kafka, topic_prefix, files, 3) as ingress:
+        for context in (
+            shows(files.ca, "serial.example.com", common_name="CP1"),
+            shows(files.ca, "CP1", common_name="serial-4711"),
+        ):
+            async with secure(ingress, "CP1", context) as websocket:
+                assert await answered(websocket)
+        with pytest.raises(InvalidStatus) as refused:
+            async with secure(ingress, "CP2", shows(files.ca, "a.example.com", common_name="CP1")):
+                pass
+        assert refused.value.response.status_code == 403
+        # In TLS 1.3 the client learns of it only when it reads.
+        for context in (files.trust(), shows(foreign, "x.example.com", common_name="CP1")):
+            with pytest.raises((ssl.SSLError, OSError, EOFError, InvalidHandshake)):
+                async with secure(ingress, "CP1", context):
+                    pass
+
+
+def _serial(websocket: ClientConnection) -> str:
+    certificate: dict[str, str] = websocket.transport.get_extra_info("peercert")
+    return certificate["serialNumber"]
+
+
+async def test_changed_certificates_are_for_new_connections_and_leave_the_old_alone(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    def shows(ca: trustme.CA, name: str) -> ssl.SSLContext:
+        context = files.trust()
+        ca.issue_cert(f"{name}.example.com".lower(), common_name=name).configure_cert(context)
+        return context
+
+    new_ca = trustme.CA()
+    async with (
+        running(kafka, topic_prefix, files, 3) as ingress,
+        secure(ingress, "CP1", shows(files.ca, "CP1")) as old,
+    ):
+        files.issue("rsa", trustme.KeyType.RSA)
+        files.issue("ecdsa", trustme.KeyType.ECDSA)
+        ingress.reload(force=False)
+        for host in ("127.0.0.1", "localhost"):  # without and with a server name
+            async with secure(ingress, "CP2", shows(files.ca, "CP2"), host) as new:
+                assert _serial(new) != _serial(old)
+        # Others sign for charge points now; a broken key after that changes nothing.
+        new_ca.cert_pem.write_to_path(files.client_ca)
+        ingress.reload(force=False)
+        (files.directory / "rsa.key").write_text("no key", encoding="utf-8")
+        ingress.reload(force=False)
+        async with secure(ingress, "CP2", shows(new_ca, "CP2")) as websocket:
+            assert await answered(websocket)
+        with pytest.raises((ssl.SSLError, OSError, EOFError, InvalidHandshake)):
+            async with secure(ingress, "CP2", shows(files.ca, "CP2")):
+                pass
+        assert await answered(old)
+
+
+def _encrypted(path: Path) -> None:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"passphrase"),
+        )
+    )
+
+
+def test_files_that_do_not_fit_are_refused_at_start(files: Files) -> None:
+    settings = ingress_settings("localhost:9092", "", **files.settings(3))
+    Ingress(settings)
+    _encrypted(files.directory / "rsa.key")
+    with pytest.raises(TlsFileError, match="the key is encrypted"):
+        Ingress(settings)
+    files.issue("rsa", trustme.KeyType.RSA)
+    shutil.copy(files.directory / "ecdsa.key", files.directory / "rsa.key")
+    with pytest.raises(TlsFileError, match=r"rsa\.pem with .*rsa\.key can't be used"):
+        Ingress(settings)
+    files.issue("rsa", trustme.KeyType.RSA)
+    files.client_ca.write_text("nobody", encoding="utf-8")
+    with pytest.raises(TlsFileError, match=r"client-ca\.pem can't be used"):
+        Ingress(settings)
+
+
+def _password(path: Path, *arguments: str, typed: str = "") -> tuple[str, str]:
+    """What the command prints on standard output and standard error."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "ingress", "password", *arguments],
+        env={**os.environ, "INGRESS_PASSWORD_FILE": str(path)},
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+async def test_passwords_are_entered_by_command_and_taken_up_while_connections_stand(
+    kafka: Kafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "passwords"
+    enter(path, "CP1", PASSWORD)
+    settings = ingress_settings(
+        kafka.bootstrap_servers,
+        topic_prefix,
+        ingress_security_profile=1,
+        ingress_password_file=path,
+        ingress_password_failures=100,
+    )
+    cp1 = basic("CP1", PASSWORD)
+    async with (
+        Ingress(settings) as ingress,
+        charge_point(ingress, "CP1", additional_headers=cp1) as standing,
+    ):
+        generated, said = _password(path, "add", "CP2", "--generate")
+        assert said == f"CP2 added in {path}\n"
+        assert _password(path, "add", "CP1", typed="another password\n") == (
+            "",
+            f"CP1 changed in {path}\n",
+        )
+        ingress.reload(force=False)
+        cp2 = basic("CP2", generated.strip().encode())
+        async with charge_point(ingress, "CP2", additional_headers=cp2) as websocket:
+            assert await answered(websocket)
+        assert await status_of(ingress, "CP1", cp1) == 401
+        assert await answered(standing)
+        enter(path, "CP2", None)
+        ingress.reload(force=False)
+        assert await status_of(ingress, "CP2", cp2) == 401
