@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,8 @@ from schemas.codec import event_codec, frame_codec
 from schemas.errors import ChargelogError
 from schemas.mqtt import escape_level
 
-CHARGE_POINTS: Final = ("garage-1", "garage-2")
+CHARGE_POINTS: Final = {"garage-1": "ocpp1.6", "garage-2": "ocpp1.6", "plaza-1": "ocpp2.0.1"}
+"""Identity and subprotocol."""
 SEED: Final = 2023
 _SPEED: Final = 1200.0
 """Ten simulated minutes take half a second."""
@@ -122,21 +123,23 @@ async def _story(
     return totals(records, outcome), disagreements(records, outcome)
 
 
-def _identities(settings: StackSettings) -> list[str]:
+def _identities(settings: StackSettings) -> dict[str, str]:
     if settings.existing_kafka is None:
-        return list(CHARGE_POINTS)
+        return CHARGE_POINTS
     # An existing log may know these names from an earlier demo.
     suffix = secrets.token_hex(3)
-    return [f"{identity}-{suffix}" for identity in CHARGE_POINTS]
+    return {f"{identity}-{suffix}": version for identity, version in CHARGE_POINTS.items()}
 
 
-async def _operate_all(stack: Stack, identities: Sequence[str], seed: int) -> list[Record]:
+async def _operate_all(stack: Stack, identities: Mapping[str, str], seed: int) -> list[Record]:
     clock = CompressedClock(datetime.now(UTC) - _HISTORY, _SPEED)
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(operate(stack.ingress_url, identity, plan(seed, identity), clock))
-                for identity in identities
+                group.create_task(
+                    operate(stack.ingress_url, identity, plan(seed, identity), clock, version)
+                )
+                for identity, version in identities.items()
             ]
     except ExceptionGroup as failures:
         stack.check()

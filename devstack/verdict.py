@@ -174,6 +174,7 @@ def _of_session(session: Session, events: Sequence[BusinessEvent]) -> Iterator[s
     done, cost = completed[0], costs[0]
     expected: dict[str, tuple[object, object]] = {
         "connectorId": (done.connector_id, session.connector_id),
+        "evseId": (done.evse_id, session.evse_id),
         "idTag": (done.id_tag, session.id_tag),
         "meterStart": (done.meter_start, session.meter_start),
         "meterStop": (done.meter_stop, session.meter_stop),

@@ -109,8 +109,8 @@ def test_the_demo_prints_every_message_and_agrees_with_the_charge_points(
     assert code == 0, err
     *messages, summary = out.splitlines()
     found = re.fullmatch(
-        r"2 charge points, (\d+) frames and (\d+) events on Kafka, (\d+) MQTT messages; "
-        r"4 sessions, (\d+\.\d+) kWh, (\d+\.\d\d) USD",
+        r"3 charge points, (\d+) frames and (\d+) events on Kafka, (\d+) MQTT messages; "
+        r"6 sessions, (\d+\.\d+) kWh, (\d+\.\d\d) USD",
         summary,
     )
     assert found is not None, summary
@@ -203,7 +203,7 @@ def test_run_stays_up_on_existing_brokers_until_sigterm(
         "kafka.Kafka" in words or "iotcore" in words for words in run.processes().values()
     )
     clock = CompressedClock(datetime(2023, 12, 7, tzinfo=UTC), 12_000)
-    record = asyncio.run(operate(address, "run-1", plan(1, "run-1", connectors=1), clock))
+    record = asyncio.run(operate(address, "run-1", plan(1, "run-1", places=1), clock))
     assert len(record.sessions) == 1
     run.signal(signal.SIGTERM)
     code, _, err = run.end()

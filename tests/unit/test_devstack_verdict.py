@@ -180,6 +180,10 @@ CASES: dict[str, tuple[Outcome, str]] = {
         outcome_of(events_with(completed=msgspec.structs.replace(COMPLETED, stop_time=0))),
         "stopTime is 0",
     ),
+    "the EVSE is wrong": (
+        outcome_of(events_with(completed=msgspec.structs.replace(COMPLETED, evse_id=1))),
+        "evseId is 1, the charge point says None",
+    ),
     "the session has another id": (
         outcome_of(events_with(completed=msgspec.structs.replace(COMPLETED, transaction_id=7))),
         "0 completed and 1 session_cost events",
@@ -239,10 +243,10 @@ def test_a_plan_depends_on_seed_and_identity_alone() -> None:
     assert plan(1, "a") == plan(1, "a")
     assert plan(1, "a") != plan(2, "a")
     assert plan(1, "a") != plan(1, "b")
-    for session in plan(1, "a", connectors=3):
+    for session in plan(1, "a", places=3):
         registers = [session.meter_start, *(sample.register for sample in session.samples)]
         assert registers == sorted(set(registers))
-    assert [session.connector_id for session in plan(1, "a", connectors=3)] == [1, 2, 3]
+    assert [session.place for session in plan(1, "a", places=3)] == [1, 2, 3]
 
 
 def test_prices_are_rounded_to_the_currency_s_minor_unit() -> None:

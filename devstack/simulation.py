@@ -1,0 +1,204 @@
+"""What simulated charge points of every OCPP version have in common: plan, clock, record.
+
+What a charge point will do is planned first (`plan`, a pure function of a seed), then done in
+compressed time; what it did is recorded, to be compared with what came out.
+"""
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from ocpp.charge_point import ChargePoint
+from websockets.asyncio.client import ClientConnection
+
+SAMPLE_INTERVAL: Final = timedelta(minutes=10)
+"""Simulated time between meter values."""
+RESPONSE_TIMEOUT_S: Final = 30
+PHASES: Final = ("L1-N", "L2-N", "L3-N")
+
+
+class Sample(NamedTuple):
+    """One meter value: register in Wh, power in W, voltage of each phase in V."""
+
+    register: int
+    power: int
+    voltages: tuple[float, float, float]
+
+
+class PlannedSession(NamedTuple):
+    """One charging session; the last sample's register is the meterStop.
+
+    `place` is the number of the connector, from OCPP 2.0.1 on that of the EVSE.
+    """
+
+    place: int
+    id_tag: str
+    meter_start: int
+    samples: tuple[Sample, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as the charge point saw it; registers in Wh."""
+
+    client_id: str
+    connector_id: int
+    id_tag: str
+    transaction_id: int | str
+    meter_start: int
+    meter_stop: int
+    start_time: datetime
+    stop_time: datetime
+    evse_id: int | None = None
+
+    @property
+    def energy_wh(self) -> int:
+        """Energy charged."""
+        return self.meter_stop - self.meter_start
+
+
+@dataclass
+class Record:
+    """What one charge point did.
+
+    Attributes:
+        client_id: Its identity.
+        frames: OCPP-J messages it sent and received.
+        meter_values: meterValue elements it sent.
+        status_changes: Statuses it reported, each other than that connector's last one.
+        sessions: Its finished sessions, in the order of their ends.
+    """
+
+    client_id: str
+    frames: int = 0
+    meter_values: int = 0
+    status_changes: int = 0
+    sessions: list[Session] = field(default_factory=list)
+
+
+class CompressedClock:
+    """A clock that runs `speed` times faster than real time, from `start` on."""
+
+    def __init__(self, start: datetime, speed: float) -> None:
+        self._start = start
+        self._speed = speed
+        self._began = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Simulated time."""
+        return self._start + (datetime.now(UTC) - self._began) * self._speed
+
+    async def sleep(self, simulated: timedelta) -> None:
+        """Let simulated time pass."""
+        await asyncio.sleep(simulated.total_seconds() / self._speed)
+
+
+def plan(seed: int, client_id: str, places: int = 2) -> list[PlannedSession]:
+    """One session for each place; the same seed and identity give the same plan."""
+    # A demonstration's dice, not a secret.
+    dice = random.Random(f"{seed}/{client_id}")  # noqa: S311
+    return [_plan_session(dice, place) for place in range(1, places + 1)]
+
+
+def _plan_session(dice: random.Random, place: int) -> PlannedSession:
+    meter_start = register = dice.randrange(1_000, 500_000)
+    power = dice.choice((3_700, 7_400, 11_000, 22_000))
+    hours = SAMPLE_INTERVAL / timedelta(hours=1)
+    samples = []
+    for _ in range(dice.randint(3, 6)):
+        drawn = round(power * dice.uniform(0.9, 1.0))
+        register += round(drawn * hours)
+        first, second, third = (round(dice.uniform(226.0, 234.0), 1) for _ in PHASES)
+        samples.append(Sample(register, drawn, (first, second, third)))
+    return PlannedSession(
+        place=place,
+        id_tag=f"TAG{dice.randrange(1_000, 10_000)}",
+        meter_start=meter_start,
+        samples=tuple(samples),
+        reason=dice.choice(("Local", "EVDisconnected")),
+    )
+
+
+class CountingConnection:
+    """The connection as the `ocpp` library uses it; counts the messages of both directions."""
+
+    def __init__(self, websocket: ClientConnection, record: Record) -> None:
+        self._websocket = websocket
+        self._record = record
+
+    async def recv(self) -> str:
+        """The next message."""
+        text = await self._websocket.recv(decode=True)
+        self._record.frames += 1
+        return text
+
+    async def send(self, text: str) -> None:
+        """Send a message."""
+        await self._websocket.send(text)
+        self._record.frames += 1
+
+
+class SimulatedChargePoint(ABC):
+    """One charge point; a version's own class says it in that version's messages.
+
+    Attributes:
+        record: What it did.
+    """
+
+    def __init__(self, websocket: ClientConnection, record: Record, clock: CompressedClock) -> None:
+        self.record = record
+        self.clock = clock
+        self._statuses: dict[int, str] = {}
+        self._ocpp = self.library(record.client_id, CountingConnection(websocket, record))
+
+    @abstractmethod
+    def library(self, client_id: str, connection: CountingConnection) -> ChargePoint:
+        """The `ocpp` library's charge point of this version."""
+
+    @abstractmethod
+    async def boot(self, places: Sequence[int]) -> None:
+        """Say who it is, and that its places are free."""
+
+    @abstractmethod
+    async def charge(self, session: PlannedSession) -> None:
+        """Run a session."""
+
+    @abstractmethod
+    async def beat(self) -> None:
+        """Send a heartbeat."""
+
+    async def listen(self) -> None:
+        """Receive, until cancelled."""
+        await self._ocpp.start()
+
+    async def run(self, sessions: Sequence[PlannedSession]) -> None:
+        """Boot, then run the sessions at the same time."""
+        await self.boot([session.place for session in sessions])
+        async with asyncio.TaskGroup() as group:
+            for session in sessions:
+                group.create_task(self.charge(session))
+        await self.beat()
+
+    async def call(self, request: object) -> Any:  # noqa: ANN401 - the library's, by request
+        """Send a request; its result."""
+        return await self._ocpp.call(request, suppress=False)
+
+    def count_status(self, place: int, status: str) -> None:
+        """Record a reported status, if it is another than the place's last one."""
+        if self._statuses.get(place) != status:
+            self._statuses[place] = status
+            self.record.status_changes += 1
+
+    def now(self) -> datetime:
+        """Simulated time in whole seconds."""
+        return self.clock.now().replace(microsecond=0)
+
+
+def text_of(time: datetime) -> str:
+    """As OCPP writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
