@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 # Debian puts mosquitto into /usr/sbin, which is not on every user's PATH.
 export PATH := $(PATH):/usr/sbin
 
-# Tests that need a program which a fresh machine may lack; CI installs both and runs all.
-MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto),,mosquitto)
+# Tests that need a program which a fresh machine may lack; CI installs them and runs all.
+MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto),,mosquitto) \
+	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium)
 EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
@@ -27,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## the whole story on a local stack: charge points in, MQTT messages out
 	@$(BIN)/python -m devstack demo
 
-run: $(STAMP) ## local stack and services stay up; Ctrl-C ends them
+run: $(STAMP) ## local stack, services and live page stay up; Ctrl-C ends them
 	@$(BIN)/python -m devstack run
 
 test: $(STAMP) ## every test, on real brokers

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("demo", help="simulated charge points charge; prints the MQTT messages")
-    run = commands.add_parser("run", help="brokers and services stay up until Ctrl-C")
+    run = commands.add_parser("run", help="brokers, services and live page, until Ctrl-C")
     kafka = commands.add_parser("kafka", help="only Kafka, until Ctrl-C")
     kafka.add_argument("--port", type=int, default=9092, help="default: 9092")
     mqtt = commands.add_parser("mqtt", help="only the MQTT broker, until Ctrl-C")
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             default=Path("run"),
             help="where data and logs go; default: run",
         )
-    commands.add_parser("fetch", help="fetch what Kafka needs, so that later starts are quick")
+    commands.add_parser("fetch", help="fetch Kafka and mqtt.js, so that later starts are quick")
     return parser
 
 

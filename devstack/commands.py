@@ -16,6 +16,8 @@ from devstack.mqtt import MqttBroker
 from devstack.process import LocalProcess
 from devstack.settings import StackSettings
 from devstack.stack import Ports, Stack
+from page.mqtt_js import MQTT_JS
+from page.npm_package import FetchError, fetch
 from runtime.settings import from_environment
 from schemas.errors import ChargelogError
 from schemas.frames import Protocol
@@ -55,7 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
             case "fetch":
                 with Steps(console) as steps:
                     class_path(lambda done, total: steps.report("fetching Kafka", done, total))
-    except (ChargelogError, DevstackError) as error:
+                    steps.report("fetching mqtt.js", 0, 1)
+                    fetch(MQTT_JS)
+                    steps.report("fetching mqtt.js", 1, 1)
+    except (ChargelogError, DevstackError, FetchError) as error:
         console.print(f"{_PROG}: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0
@@ -64,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_stack(directory: Path, console: Console) -> None:
     settings = from_environment(StackSettings, prog=_PROG)
     with Steps(console) as steps:
-        stack = Stack(settings, directory, ports=Ports.of(settings), report=steps.report).start()
+        ports = Ports.of(settings)
+        stack = Stack(settings, directory, ports=ports, report=steps.report, page=True).start()
     try:
         _print_addresses(stack, directory)
         while True:
@@ -86,6 +92,10 @@ def _print_addresses(stack: Stack, directory: Path) -> None:
     if "egress" in stack.services:
         rows["egress"] = f"http://127.0.0.1:{ports.egress_ops}/readyz and /metrics"
         rows["MQTT"] = f"{stack.mqtt.host}:{stack.mqtt_port}  (topics ocpp/#, csms/#)"
+    if "page" in stack.services:
+        rows["live page"] = f"http://localhost:{ports.page}"
+    elif "egress" in stack.services:
+        rows["live page"] = "needs PAGE_MQTT_URL, the websocket listener of your MQTT broker"
     rows["logs and data"] = f"{directory}/"
     for name, address in rows.items():
         print(f"{name:<14} {address}")

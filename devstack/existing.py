@@ -58,7 +58,14 @@ def kafka_broker(
 
 
 def mqtt_broker(
-    host: str | None, port: int, directory: Path | None = None, *, local_port: int | None = None
+    host: str | None,
+    port: int,
+    directory: Path | None = None,
+    *,
+    local_port: int | None = None,
+    local_websocket_port: int | None = None,
 ) -> MqttBroker | ExistingMqtt:
     """The broker at `host` and `port`, or else, without a host, a local one, not started yet."""
-    return ExistingMqtt(host, port) if host else MqttBroker(directory, port=local_port)
+    if host:
+        return ExistingMqtt(host, port)
+    return MqttBroker(directory, port=local_port, websocket_port=local_websocket_port)

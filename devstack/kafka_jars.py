@@ -6,7 +6,6 @@ a change of `KAFKA_VERSION`.
 """
 
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import requests
 from jgo.maven import MavenContext
 
 from devstack.errors import DownloadError
+from runtime.cache import cache_directory
 
 KAFKA_VERSION: Final = "4.1.1"
 _LOG4J_VERSION: Final = "2.24.3"
@@ -45,12 +45,6 @@ class Jar(NamedTuple):
     def file_name(self) -> str:
         """Its name in the repository and in the cache."""
         return f"{self.artifact}-{self.version}.jar"
-
-
-def cache_directory() -> Path:
-    """`$XDG_CACHE_HOME/chargelog`, or `~/.cache/chargelog`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "chargelog"
 
 
 def locked_jars(lock_file: Path = LOCK_FILE) -> list[Jar]:

@@ -46,8 +46,10 @@ class MqttBroker(LocalProcess):
     Attributes:
         host: The loopback address.
         port: Listener of MQTT 5.
-        v311_port: Listener of MQTT 3.1.1; rumqttd needs one for each version.
-        websocket_port: Listener of MQTT 3.1.1 over websockets.
+        v311_port: Listener of MQTT 3.1.1; rumqttd needs one for each version. It drops a client
+            that is to get what an MQTT 5 client published with properties (see
+            `devstack.rumqttd`): for publishers and for subscribers of MQTT 3.1.1 publishers.
+        websocket_port: Listener of MQTT 5 over websockets.
     """
 
     host: Final = LOCALHOST
@@ -68,7 +70,7 @@ class MqttBroker(LocalProcess):
 
     def prepare(self) -> None:
         """Write the configuration."""
-        listeners = {"v4": self.v311_port, "v5": self.port, "ws": self.websocket_port}
+        listeners = {"v4": self.v311_port, "v5": self.port}
         text = _ROUTER.format(max_connections=MAX_CONNECTIONS) + "".join(
             _LISTENER.format(
                 protocol=protocol,
@@ -82,10 +84,10 @@ class MqttBroker(LocalProcess):
         self._config.write_text(text, encoding="utf-8")
 
     def command(self) -> Sequence[str]:
-        """The wheel's own command line."""
-        # rumqttd logs its tracing spans as errors, one for each packet: only what ends it counts.
-        options = ("--config", str(self._config), "--log-level", "CRITICAL")
-        return (sys.executable, "-m", "iotcore", *options)
+        """Rumqttd and the websocket listener in front of it, in one process."""
+        ports = ("--websocket-port", str(self.websocket_port), "--mqtt-port", str(self.port))
+        options = ("--config", str(self._config), *ports)
+        return (sys.executable, "-m", "devstack.rumqttd", *options)
 
     def is_ready(self) -> bool:
         """Whether every listener accepts connections."""

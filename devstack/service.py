@@ -16,10 +16,13 @@ class Service(LocalProcess):
     """`python -m <module>`; ready once its /readyz says so.
 
     Args:
-        module: `ingress`, `processor` or `egress`.
+        module: `ingress`, `processor`, `egress` or `page`.
         directory: Where its log goes.
         ops_port: Port of /readyz on the loopback interface.
         variables: Environment variables besides this process's own.
+
+    Attributes:
+        ops_port: As given.
     """
 
     stop_timeout = 30.0  # above the services' own limits for draining
@@ -28,7 +31,7 @@ class Service(LocalProcess):
         self, module: str, directory: Path, ops_port: int, variables: Mapping[str, str]
     ) -> None:
         super().__init__(module, directory)
-        self._ops_port = ops_port
+        self.ops_port = ops_port
         self._variables = variables
 
     def command(self) -> Sequence[str]:
@@ -46,7 +49,7 @@ class Service(LocalProcess):
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200."""
-        connection = http.client.HTTPConnection(LOCALHOST, self._ops_port, timeout=_TIMEOUT_S)
+        connection = http.client.HTTPConnection(LOCALHOST, self.ops_port, timeout=_TIMEOUT_S)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK

@@ -13,6 +13,8 @@ from devstack.mqtt import MqttBroker
 from devstack.process import LOCALHOST, accepts_connections, free_port
 from devstack.service import Service
 from devstack.settings import StackSettings
+from page.mqtt_js import MQTT_JS
+from page.npm_package import cached, fetch
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
@@ -22,6 +24,7 @@ Report = Callable[[str, int, int], None]
 
 _KAFKA_PORT: Final = 9092
 _MQTT_PORT: Final = 1883
+_MQTT_WEBSOCKET_PORT: Final = 8083
 
 
 class Ports(NamedTuple):
@@ -33,6 +36,8 @@ class Ports(NamedTuple):
     ingress_ops: int
     processor_web: int
     egress_ops: int
+    mqtt_websocket: int
+    page: int
 
     @classmethod
     def free(cls) -> Self:
@@ -49,6 +54,8 @@ class Ports(NamedTuple):
             ingress_ops=settings.ingress_ops_port,
             processor_web=settings.processor_web_port,
             egress_ops=settings.egress_ops_port,
+            mqtt_websocket=_unless_taken(_MQTT_WEBSOCKET_PORT),
+            page=_unless_taken(settings.page_port),
         )
 
 
@@ -64,13 +71,15 @@ class Stack:
         directory: Where data and logs go.
         ports: Where things listen.
         report: Told about each step.
+        page: Serve the live page too, where MQTT is on and the broker's websocket listener known.
 
     Attributes:
         kafka: The broker, ours or an existing one.
         mqtt: As `kafka`.
         topics: Names of the topics.
         ports: As given.
-        services: ingress, processor and, unless MQTT_ENABLED=false, egress.
+        services: ingress, processor and, unless MQTT_ENABLED=false, egress; page, if it is served.
+        mqtt_url: Where a browser reaches MQTT, or None where an existing broker's is not known.
     """
 
     def __init__(
@@ -80,6 +89,7 @@ class Stack:
         *,
         ports: Ports,
         report: Report = lambda _step, _done, _total: None,
+        page: bool = False,
     ) -> None:
         self._settings = settings
         self._report = report
@@ -96,7 +106,11 @@ class Stack:
             settings.mqtt_port,
             directory / "mqtt",
             local_port=ports.mqtt,
+            local_websocket_port=ports.mqtt_websocket,
         )
+        self.mqtt_url = settings.existing_mqtt_url
+        if self.mqtt_url is None and settings.existing_mqtt is None:
+            self.mqtt_url = f"ws://{LOCALHOST}:{ports.mqtt_websocket}"
         environment = self._environment()
         ops_ports = {
             "ingress": ports.ingress_ops,
@@ -104,6 +118,8 @@ class Stack:
         }
         if settings.mqtt_enabled:
             ops_ports["egress"] = ports.egress_ops
+            if page and self.mqtt_url is not None:
+                ops_ports["page"] = ports.page
         self.services = {
             name: Service(name, directory, port, environment) for name, port in ops_ports.items()
         }
@@ -171,6 +187,8 @@ class Stack:
         if self._settings.mqtt_enabled:
             self._step("starting the MQTT broker", self.mqtt.start)
         self._step("creating topics", self._ensure_topics)
+        if "page" in self.services and not cached(MQTT_JS).exists():
+            self._step("fetching mqtt.js", lambda: fetch(MQTT_JS))
         for service in self.services.values():
             service.spawn()
         for name, service in self.services.items():
@@ -200,5 +218,7 @@ class Stack:
             "INGRESS_OPS_PORT": str(self.ports.ingress_ops),
             "PROCESSOR_WEB_PORT": str(self.ports.processor_web),
             "EGRESS_OPS_PORT": str(self.ports.egress_ops),
+            "PAGE_PORT": str(self.ports.page),
+            **({} if self.mqtt_url is None else {"PAGE_MQTT_URL": self.mqtt_url}),
             "LOG_FORMAT": settings.log_format,
         }

@@ -22,8 +22,8 @@ ROOT: Final = Path(__file__).parents[2]
 SCRIPTS: Final[dict[str, str]] = tomllib.loads(
     ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8")
 )["project"]["scripts"]
-# The local stack is an extra, with brokers of its own; the others are the product.
-SERVICE_SCRIPTS: Final = sorted(SCRIPTS.keys() - {"chargelog-devstack"})
+# The local stack is an extra, with brokers of its own; the page knows MQTT alone.
+SERVICE_SCRIPTS: Final = sorted(SCRIPTS.keys() - {"chargelog-devstack", "chargelog-page"})
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,11 @@ def test_the_wheel_holds_the_schemas_and_nothing_of_the_tests(wheel: Path) -> No
     assert "ocpp_frame.avsc" in committed
     assert {f"schemas/avro/{name}" for name in committed} <= names
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert packages == {"schemas", "runtime", "ingress", "processor", "egress", "devstack"}
+    assert packages == {
+        "schemas", "runtime", "ingress", "processor", "egress", "page", "devstack",
+    }  # fmt: skip
+    static = {path.name for path in (ROOT / "page" / "static").iterdir()}
+    assert {f"page/static/{name}" for name in static} <= names
 
 
 def test_every_dependency_is_pinned_by_the_constraints(scripts: Path) -> None:
@@ -104,6 +108,17 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"{script}: PARTITIONS='many' is not valid; expected a valid integer")
+
+
+def test_the_page_needs_its_extra_only_to_fetch_mqtt_js(scripts: Path, tmp_path: Path) -> None:
+    shown = run(scripts / "chargelog-page", "--help", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "PAGE_MQTT_URL" in shown.stdout
+    empty = {"XDG_CACHE_HOME": str(tmp_path)}
+    refused = run(scripts / "chargelog-page", cwd=tmp_path, **empty)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.endswith("install chargelog with its extra: pip install 'chargelog[page]'")
 
 
 def test_topics_are_created_then_found(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from devstack.kafka_jars import KAFKA_VERSION
+from page.settings import PageSettings
 from runtime.settings import KafkaSettings
 
 ROOT: Final = Path(__file__).parents[2]
@@ -42,14 +43,14 @@ def settings_of(service: str, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
     return settings_class(service)(_env_file=None)
 
 
-def test_the_services_are_brokers_and_the_three_of_ours() -> None:
-    assert set(SERVICES) == {"kafka", "mosquitto", *OWN}
-    for service in OWN:
+def test_the_services_are_brokers_and_ours() -> None:
+    assert set(SERVICES) == {"kafka", "mosquitto", "page", *OWN}
+    for service in (*OWN, "page"):
         assert SERVICES[service]["build"] == "."
         assert SERVICES[service]["image"] == f"chargelog:{PROJECT['project']['version']}"
 
 
-@pytest.mark.parametrize("service", OWN)
+@pytest.mark.parametrize("service", [*OWN, "page"])
 def test_the_command_is_a_console_script(service: str) -> None:
     assert SERVICES[service]["command"] == [f"chargelog-{service}"]
     assert f"chargelog-{service}" in PROJECT["project"]["scripts"]
@@ -93,6 +94,26 @@ def test_egress_meets_mosquitto_where_it_listens(monkeypatch: pytest.MonkeyPatch
     settings = settings_of("egress", monkeypatch).model_dump()
     assert settings["mqtt_host"] in SERVICES
     assert f"listener {settings['mqtt_port']}\n" in COMPOSE["configs"]["mosquitto"]["content"]
+
+
+def test_the_page_is_where_its_port_is_and_reads_mosquittos_websockets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = SERVICES["page"]["environment"]
+    assert variables.keys() <= {name.upper() for name in PageSettings.model_fields}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = PageSettings(_env_file=None)
+    assert settings.page_host == "0.0.0.0"  # noqa: S104 - inside its container
+    port = settings.page_port
+    assert SERVICES["page"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"http://127.0.0.1:{port}/readyz" in SERVICES["page"]["healthcheck"]["test"][-1]
+    assert set(SERVICES["page"]["depends_on"]) == {"mosquitto"}
+    _, host, listener = settings.page_mqtt_url.split(":")
+    assert host == "//localhost"
+    assert f"127.0.0.1:{listener}:{listener}" in SERVICES["mosquitto"]["ports"]
+    websockets = f"listener {listener}\nprotocol websockets\n"
+    assert websockets in COMPOSE["configs"]["mosquitto"]["content"]
 
 
 def test_processors_can_be_scaled() -> None:
