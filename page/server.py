@@ -9,8 +9,6 @@ from aiohttp import web
 
 from page.settings import PageSettings
 
-SUBSCRIPTIONS: Final = ("csms/#", "ocpp/#")
-
 _HEADERS: Final = {
     # Nothing but our own files is run or loaded; the broker may be anywhere. The worker is that of
     # mqtt.js: its keepalive timer, which the browser would slow down in a background tab.
@@ -35,7 +33,9 @@ def application(settings: PageSettings, mqtt_js: Path) -> web.Application:
         return web.FileResponse(mqtt_js)
 
     async def config(_: web.Request) -> web.Response:
-        return web.json_response({"mqttUrl": settings.page_mqtt_url, "topics": SUBSCRIPTIONS})
+        return web.json_response(
+            {"mqttUrl": settings.page_mqtt_url, "topics": settings.subscriptions}
+        )
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

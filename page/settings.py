@@ -15,3 +15,15 @@ class PageSettings(ServiceSettings):
         pattern=r"^wss?://[^\s/]+\S*$",
         description="websocket listener of the MQTT broker, as the browser reaches it",
     )
+    mqtt_topic_prefix: str = Field(
+        "",
+        pattern=r"^[^+#\x00-\x1f\x7f]*$",
+        description="topic levels before every topic, as the egress has them",
+    )
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """Topic filters of both streams."""
+        levels = self.mqtt_topic_prefix.rstrip("/")
+        prefix = f"{levels}/" if levels else ""
+        return [f"{prefix}csms/#", f"{prefix}ocpp/#"]

@@ -9,7 +9,7 @@ import { Figures } from './figures.js';
 import { Fleet } from './fleet.js';
 import { Flow } from './flow.js';
 import { Journal } from './journal.js';
-import { read } from './message.js';
+import { isRepetition, read } from './message.js';
 import { SessionCards } from './sessions.js';
 import { clock, shortClock } from './words.js';
 
@@ -46,6 +46,7 @@ function drawSoon() {
 function receive(topic, payload, packet) {
   const now = Date.now();
   const entry = read(topic, payload, packet);
+  if (isRepetition(entry)) return;
   // Whole seconds are too coarse for a lag, and what was kept is late by nature.
   flow.count(now, entry.precise && !entry.retained ? entry.at : null);
   fleet.apply(entry, now);

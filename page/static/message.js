@@ -60,6 +60,11 @@ export function read(topic, payload, packet = {}) {
   return entry;
 }
 
+/** Whether this is a connector's last status on the topic that keeps it: it came before as an event. */
+export function isRepetition(entry) {
+  return entry.kind === 'status' && !entry.retained && entry.topic.endsWith('/status');
+}
+
 function setPrecise(entry, eventId) {
   const nanoseconds = NANOSECONDS.exec(text(eventId) ?? '');
   if (nanoseconds === null) return;

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -188,7 +189,8 @@ def test_run_stays_up_on_existing_brokers_until_sigterm(
     tmp_path: Path,
     commands: list[Command],
 ) -> None:
-    variables = on_existing_brokers(kafka, mqtt, topic_prefix)
+    page = {"PAGE_MQTT_URL": "wss://mqtt.example", "PAGE_PORT": str(free_port())}
+    variables = {**on_existing_brokers(kafka, mqtt, topic_prefix), **page}
     run = Command(tmp_path, "run", **variables)
     commands.append(run)
     port = variables["INGRESS_PORT"]
@@ -198,6 +200,10 @@ def test_run_stays_up_on_existing_brokers_until_sigterm(
         == f"charge points  {address}/<identity>  (ocpp1.6, ocpp2.0.1, ocpp2.1)"
     )
     assert run.line("Kafka") == f"Kafka          {kafka.bootstrap_servers}"
+    page_url = f"http://localhost:{page['PAGE_PORT']}"
+    assert run.line("live page") == f"live page      {page_url}"
+    with urllib.request.urlopen(f"{page_url}/config.json") as answer:
+        assert json.load(answer)["mqttUrl"] == "wss://mqtt.example"
     run.line("Ctrl-C")
     assert not any(
         "kafka.Kafka" in words or "iotcore" in words for words in run.processes().values()

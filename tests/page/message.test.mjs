@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { read } from '../../page/static/message.js';
+import { isRepetition, read } from '../../page/static/message.js';
 
 const bytes = (value) => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
 const status = (over = {}) => ({
@@ -42,6 +42,13 @@ test('what is no message of the contract is kept as it came', () => {
 test('an event without a readable time has none', () => {
   const entry = read('t', bytes(status({ timestamp: 'yesterday', eventId: null })));
   assert.deepEqual([entry.at, entry.precise], [null, false]);
+});
+
+test('a status on the topic that keeps it is a repetition, unless the broker had kept it', () => {
+  const kept = 'csms/connectors/CP1/1/status';
+  assert.equal(isRepetition(read(kept, bytes(status()))), true);
+  assert.equal(isRepetition(read(kept, bytes(status()), { retain: true })), false);
+  assert.equal(isRepetition(read('csms/connectors/CP1/status_changed', bytes(status()))), false);
 });
 
 test('anomalies are texts, whatever came', () => {

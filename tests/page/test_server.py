@@ -17,9 +17,9 @@ from page.npm_package import FetchError, PackageFile, cached, fetch
 STATIC = Path(__file__).parents[2] / "page" / "static"
 
 
-def page_service(directory: Path, mqtt_url: str) -> Service:
+def page_service(directory: Path, mqtt_url: str, **more: str) -> Service:
     port = free_port()
-    variables = {"PAGE_PORT": str(port), "PAGE_MQTT_URL": mqtt_url}
+    variables = {"PAGE_PORT": str(port), "PAGE_MQTT_URL": mqtt_url, **more}
     return Service("page", directory, port, variables)
 
 
@@ -40,6 +40,9 @@ def test_it_serves_every_file_and_where_mqtt_is(tmp_path: Path) -> None:
         assert hashlib.sha256(library).hexdigest() == MQTT_JS.sha256
         config: dict[str, Any] = json.loads(get(service, "/config.json")[1])
         assert config == {"mqttUrl": "wss://mqtt.example/mqtt", "topics": ["csms/#", "ocpp/#"]}
+        with page_service(tmp_path, "ws://x", MQTT_TOPIC_PREFIX="site/a") as other:
+            topics = json.loads(get(other, "/config.json")[1])["topics"]
+            assert topics == ["site/a/csms/#", "site/a/ocpp/#"]
         for path in ("/../settings.py", "/%2e%2e/settings.py", "/.env"):
             with pytest.raises(urllib.error.HTTPError, match=r"40[34]"):
                 get(service, path)
