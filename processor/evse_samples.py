@@ -9,7 +9,7 @@ import re
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from reprlib import repr as shown
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
@@ -52,7 +52,8 @@ _UPSTREAM: Final = "Upstream"  # OCPP 2.1: before the meter of this EVSE
 _MAX_POWER_OF_TEN: Final = 30
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*")
 _INT64: Final = 2**63
-_TEXT_FIELDS: Final = ("measurand", "phase", "location", "context")
+_SHORT: Final = 19  # digits of 2**63
+_TEXT_FIELDS: Final = ("measurand", "phase", "location", "context", "unit")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -131,61 +132,93 @@ def _register_with(samples: dict[str, Sample], context: str) -> int | None:
     return None
 
 
+class _Shape(msgspec.Struct, frozen=True, gc=False):
+    """All of a sampledValue but its value.
+
+    Attributes:
+        key: Measurand, with its phase where there is one.
+        location: `Outlet` where none is given.
+        context: `Sample.Periodic` where none is given.
+        unit: The business unit.
+        power: The power of ten from the wire's value to the business unit; None: unreadable.
+        is_register: It is an active import register in kWh.
+    """
+
+    key: str
+    location: str
+    context: str
+    unit: str | None
+    power: int | None
+    is_register: bool
+
+
 def _read_sample(sampled: object, found: set[str]) -> Sample:
     if type(sampled) is not dict:
         raise UnreadableSampleError(f"a sampledValue is {shown(sampled):.40}, not an object")
-    texts = [sampled.get(name) for name in _TEXT_FIELDS]
+    get = sampled.get
+    measure = get("unitOfMeasure")
+    if measure is None:
+        unit = multiplier = None
+    elif type(measure) is dict:
+        unit, multiplier = measure.get("unit"), measure.get("multiplier")
+    else:
+        raise UnreadableSampleError(f"unitOfMeasure is {shown(measure):.40}, not an object")
+    parts = (get("measurand"), get("phase"), get("location"), get("context"), unit, multiplier)
+    try:
+        shape = _shape(*parts)
+    except TypeError:  # a list or an object can't be looked up
+        shape = _shape.__wrapped__(*parts)
+    power = shape.power
+    if power is None:
+        found.add(SCHEMA_VIOLATION)
+        digits = None
+    else:
+        digits = _digits(get("value"), found)
+    return Sample(
+        shape.key,
+        shape.location,
+        signed=False,
+        measurement=Measurement(
+            value=None if digits is None or power is None else _shifted(digits, power),
+            unit=shape.unit,
+            context=shape.context,
+        ),
+        wh=(
+            _whole_wh(digits, power + 3)
+            if shape.is_register and digits is not None and power is not None
+            else None
+        ),
+    )
+
+
+# A charge point sends the same few shapes for years, so each is worked out once. By type as well,
+# since True and 1.0 are no multiplier and equal one.
+@lru_cache(maxsize=1024, typed=True)
+def _shape(*parts: object) -> _Shape:
+    *texts, multiplier = parts
     for name, value in zip(_TEXT_FIELDS, texts, strict=True):
         if value is not None and type(value) is not str:
             raise UnreadableSampleError(
                 f"{name} of a sampledValue is {shown(value):.40}, not a text"
             )
-    measurand, phase, location, context = cast("list[str | None]", texts)
+    measurand, phase, location, context, unit = cast("list[str | None]", texts)
     measurand = measurand or REGISTER
-    unit, power = _unit_of(sampled.get("unitOfMeasure"), measurand, found)
+    if unit is None:
+        unit = _default_unit(measurand)
+    unit, places = (None, 0) if unit is None else _UNITS.get(unit, (unit, 0))
+    power = 0 if multiplier is None else multiplier
+    readable = type(power) is int and abs(power) <= _MAX_POWER_OF_TEN
     key = f"{measurand}.{phase}" if phase else measurand
-    if location == _UPSTREAM:
-        key = f"{key}.{_UPSTREAM}"
-    digits = None if power is None else _digits(sampled.get("value"), found)
-    wh = None
-    if measurand == REGISTER and unit == "kWh" and digits is not None and power is not None:
-        wh = _whole_wh(digits, power + 3)
-    return Sample(
-        key,
-        location or "Outlet",
-        signed=False,
-        measurement=Measurement(
-            value=None if digits is None else _shifted(digits, power),
-            unit=unit,
-            context=context or DEFAULT_CONTEXT,
-        ),
-        wh=wh,
+    return _Shape(
+        key=f"{key}.{_UPSTREAM}" if location == _UPSTREAM else key,
+        location=location or "Outlet",
+        context=context or DEFAULT_CONTEXT,
+        unit=unit,
+        power=cast("int", power) - places if readable else None,
+        is_register=measurand == REGISTER and unit == "kWh",
     )
 
 
-def _unit_of(measure: object, measurand: str, found: set[str]) -> tuple[str | None, int | None]:
-    """The business unit, and the power of ten from the wire's value to it; None: unreadable."""
-    given: dict[str, Any] = {}
-    if type(measure) is dict:
-        given = measure
-    elif measure is not None:
-        raise UnreadableSampleError(f"unitOfMeasure is {shown(measure):.40}, not an object")
-    unit = given.get("unit")
-    if unit is None:
-        unit = _default_unit(measurand)
-    elif type(unit) is not str:
-        raise UnreadableSampleError(f"unit of a sampledValue is {shown(unit):.40}, not a text")
-    power = given.get("multiplier")
-    if power is None:
-        power = 0
-    elif type(power) is not int or abs(power) > _MAX_POWER_OF_TEN:
-        found.add(SCHEMA_VIOLATION)
-        power = None
-    unit, places = (None, 0) if unit is None else _UNITS.get(unit, (unit, 0))
-    return unit, None if power is None else power - places
-
-
-@lru_cache(maxsize=256)
 def _default_unit(measurand: str) -> str | None:
     for prefix, unit in _DEFAULT_UNITS:
         if measurand.startswith(prefix):
@@ -208,13 +241,15 @@ def _digits(value: object, found: set[str]) -> str | None:
     return format(Decimal(digits), "f") if "e" in digits.lower() else digits
 
 
-def _shifted(digits: str, power: int | None) -> float | None:
+def _shifted(digits: str, power: int) -> float | None:
     # The exponent is appended to the text: a multiplication would round twice.
-    shifted = float(f"{digits}e{power or 0}")
+    shifted = float(f"{digits}e{power}")
     return shifted if math.isfinite(shifted) else None
 
 
 def _whole_wh(digits: str, power: int) -> int | None:
+    if power == 0 and len(digits) < _SHORT and digits.isdigit():
+        return int(digits)
     exact = Decimal(f"{digits}e{power}")
     if abs(exact) >= _INT64:
         return None
