@@ -28,8 +28,14 @@ def too_fast(wh: int, micros: int) -> bool:
     return wh > _SLACK_WH + _MAX_WATTS * max(micros, 0) // _HOUR_MICROS
 
 
-def with_reading(transaction: EvseTransaction, reading: Reading) -> EvseTransaction:
-    """The transaction with the reading as its last one, unless a newer one is there."""
+def with_reading(
+    transaction: EvseTransaction, reading: Reading, *, live: bool = True
+) -> EvseTransaction:
+    """The transaction with the reading as its last one, unless a newer one is there.
+
+    Readings that are not live look back, and some charge points give them all one time; so nothing
+    is concluded from how fast their registers rise.
+    """
     if reading.begin is not None and (
         transaction.meter_start is None or NOT_BEGIN in transaction.anomalies
     ):
@@ -45,9 +51,7 @@ def with_reading(transaction: EvseTransaction, reading: Reading) -> EvseTransact
     if register is not None and old is not None:
         if register < old:
             reading.found.add(BACKWARDS)
-        elif (
-            time is not None and old_time is not None and too_fast(register - old, time - old_time)
-        ):
+        elif live and _is_jump(register - old, time, old_time):
             reading.found.add("register_jump")
             if old == transaction.meter_start:
                 transaction = replace(transaction, jumped=True)
@@ -56,6 +60,10 @@ def with_reading(transaction: EvseTransaction, reading: Reading) -> EvseTransact
         reading_time=old_time if time is None else time,
         register=old if register is None else register,
     )
+
+
+def _is_jump(wh: int, time: int | None, old_time: int | None) -> bool:
+    return time is not None and old_time is not None and too_fast(wh, time - old_time)
 
 
 def with_last(row: EvseRow, reading: Reading) -> EvseRow:

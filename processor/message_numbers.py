@@ -2,12 +2,13 @@
 
 Charge points number the messages of a transaction one by one, from 0 or from anywhere. Firmware
 that stands still or starts again after a reboot exists too (lbbrhzn/ocpp#2135), so the number alone
-does not tell whether two messages are one: for the latest ones their type and time are kept.
+does not tell whether two messages are one: for the latest ones what they said is kept.
 """
 
 import zlib
 from typing import Final, Literal, TypeAlias
 
+import orjson
 from msgspec.structs import replace
 
 from processor.row_value import RowValue
@@ -15,7 +16,7 @@ from processor.row_value import RowValue
 MAX_RANGES: Final = 16
 """Runs of consecutive numbers kept for a transaction."""
 MAX_MARKS: Final = 16
-"""Messages of a transaction whose type and time are kept."""
+"""Messages of a transaction that are known by what they said."""
 _NO_NUMBER: Final = -1
 
 Verdict: TypeAlias = Literal["new", "again", "reused"]
@@ -35,9 +36,16 @@ class Seen(RowValue, frozen=True):
     gap: bool = False
 
 
-def mark_of(event_type: str, timestamp: str | None) -> int:
-    """What tells two messages with one number apart, in 32 bits."""
-    return zlib.crc32(f"{event_type} {timestamp}".encode())
+def mark_of(event_type: str, timestamp: object, meter_value: object) -> int:
+    """What tells two messages with one number apart, in 32 bits; arguments are JSON values.
+
+    Only what stays the same when a message is sent again: `offline` may turn to true.
+    """
+    try:
+        text = orjson.dumps([event_type, timestamp, meter_value])
+    except orjson.JSONEncodeError:  # orjson reads 1,024 levels and writes 254
+        text = orjson.dumps([event_type, timestamp])
+    return zlib.crc32(text)
 
 
 def verdict(seen: Seen, number: int | None, mark: int) -> Verdict:

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.evse_samples import BEGIN
+from processor.evse_samples import BEGIN, Reading
 from processor.evse_state import End, EndedTransaction, EvseTransaction
 from processor.evse_values import emit_reading, keep_last, too_fast, with_reading
 from processor.fields import moment
@@ -26,23 +26,18 @@ def end(step: Step, message: TransactionMessage, transaction: EvseTransaction) -
     # Its readings look back on the transaction, so they are compared with one another only.
     over = replace(transaction, register=None, reading_time=None, meter_end=None)
     for reading in message.readings:
-        over = with_reading(over, reading)
+        over = with_reading(over, reading, live=False)
         if not over.started:
             reading.found.add(MISSING_START)
         emit_reading(step, reading, over.id, over.evse_id or None, over.connector_id)
     keep_last(step, over.evse_id, message.readings)
     meter_stop = over.meter_end
     if meter_stop is None:
-        registers = [
-            reading.register
-            for reading in message.readings
-            if reading.register is not None and reading.measurands[REGISTER].context != BEGIN
-        ]
-        if registers:
-            meter_stop = registers[-1]
-            found.add(_NOT_END)
-        else:
+        meter_stop = _last_register(message.readings)
+        if meter_stop is None:
             meter_stop = transaction.meter_end
+        else:
+            found.add(_NOT_END)
     stop_time = moment(message.timestamp, found)
     stopped = End(
         meter_stop=meter_stop,
@@ -53,6 +48,16 @@ def end(step: Step, message: TransactionMessage, transaction: EvseTransaction) -
     )
     complete(step, over, stopped)
     return EndedTransaction(transaction=over, end=stopped)
+
+
+def _last_register(readings: list[Reading]) -> int | None:
+    """The newest register but for that of the begin; of those without time the last."""
+    registers = [
+        (reading.timestamp or 0, place, reading.register)
+        for place, reading in enumerate(readings)
+        if reading.register is not None and reading.measurands[REGISTER].context != BEGIN
+    ]
+    return max(registers)[2] if registers else None
 
 
 def complete(step: Step, transaction: EvseTransaction, stopped: End) -> None:

@@ -100,7 +100,11 @@ def _start_again(step: Step, message: TransactionMessage, opened: EvseTransactio
 def _start_late(step: Step, message: TransactionMessage, ended: EndedTransaction) -> None:
     """The Started of a transaction that is over: late, or sent again, or its id is used twice."""
     if ended.transaction.started:
-        if not is_same_start(ended.transaction, message, unless_known=False):
+        if not is_same_start(ended.transaction, message, unless_known=False) or (
+            # A clock that stands still tells nothing; the meter went on.
+            ended.transaction.start_time is None
+            and message.begin not in {None, ended.transaction.meter_start}
+        ):
             _start_reused(step, message)
         return
     found = {*message.found, OUT_OF_ORDER}

@@ -59,6 +59,12 @@ class TransactionMessage(msgspec.Struct, frozen=True):
     readings: list[Reading]
     found: Anomalies
 
+    @property
+    def begin(self) -> int | None:
+        """Wh, the register that is marked as the transaction's begin."""
+        begins = [reading.begin for reading in self.readings if reading.begin is not None]
+        return begins[0] if begins else None
+
 
 def read_transaction_message(step: Step) -> TransactionMessage:
     """The frame's TransactionEvent.
@@ -91,7 +97,7 @@ def read_transaction_message(step: Step) -> TransactionMessage:
         event_type=event_type,
         transaction_id=transaction_id,
         number=integer(payload.get("seqNo"), found),
-        mark=mark_of(event_type, timestamp),
+        mark=mark_of(event_type, timestamp, payload.get("meterValue")),
         timestamp=timestamp,
         evse_id=evse_id,
         connector_id=connector_id,

@@ -71,6 +71,26 @@ def test_an_ended_session_without_clock_does_not_swallow_the_next_with_its_id() 
     assert "started" in kinds(story.started(tx="1", at="1970-01-01T00:00:50Z", wh=25000))
 
 
+def test_a_clock_that_stands_still_swallows_no_session_with_a_used_id() -> None:
+    story = Story2x()
+    unset = "1970-01-01T00:00:00Z"
+    for wh in (1000, 3000, 5000):
+        assert "started" in kinds(story.started(0, wh, unset, tx="1"))
+        assert story.started(0, wh, unset, tx="1") == []
+        events = story.ended(1, wh + 2000, unset, tx="1")
+        assert the(events, "completed")["payload"]["energyUsed"] == 2.0
+        assert story.started(0, wh, unset, tx="1") == []
+
+
+def test_numbers_and_clock_that_both_stand_still_lose_no_reading() -> None:
+    story = Story2x()
+    story.started(0)
+    for wh in (2000, 3000):
+        [reading] = story.updated(0, wh, at="1970-01-01T00:00:00Z")
+        assert reading["payload"]["totalEnergy"] == wh / 1000
+        assert story.updated(0, wh, at="1970-01-01T00:00:00Z", offline=True) == []
+
+
 def test_a_number_used_twice_for_different_messages_loses_none_of_them() -> None:
     story = Story2x()
     story.started(0)

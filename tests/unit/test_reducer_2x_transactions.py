@@ -267,6 +267,30 @@ def test_a_real_begin_takes_the_place_of_another_context() -> None:
     assert "anomalies" not in completed
 
 
+def test_readings_of_an_ended_may_all_have_one_time() -> None:
+    story = Story2x()
+    story.started(wh=None)
+    events = story.tell(
+        "Ended",
+        1,
+        register(1000, "Transaction.Begin", STOP),
+        register(25000, "Transaction.End", STOP),
+        at=STOP,
+    )
+    assert the(events, "completed")["payload"]["energyUsed"] == 24.0
+    assert not [event for event in events if "anomalies" in event]
+
+
+def test_the_newest_register_ends_a_session_whatever_the_order() -> None:
+    story = Story2x()
+    story.started()
+    readings = register(25000, at=STOP), register(5000)
+    assert (
+        the(story.tell("Ended", 1, *readings, at=STOP), "completed")["payload"]["energyUsed"]
+        == 24.0
+    )
+
+
 def test_an_end_marked_in_an_earlier_message_counts_if_the_ended_has_none() -> None:
     story = Story2x()
     story.started()
@@ -399,6 +423,15 @@ def test_unreadable_meter_values_do_not_cost_a_started_or_ended(element: Any) ->
         "missing_start",
         "schema_violation",
     ]
+
+
+def test_an_element_of_a_thousand_levels_costs_no_started() -> None:
+    deep = "[" * 1000 + "]" * 1000
+    [started] = Story2x().line(
+        f'[2,"m","TransactionEvent",{{"eventType":"Started","timestamp":"{START}","seqNo":0,'
+        f'"transactionInfo":{{"transactionId":"t"}},"meterValue":[{deep}]}}]'
+    )
+    assert started["anomalies"] == ["meter_value_unreadable", "schema_violation"]
 
 
 @pytest.mark.parametrize(
