@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -170,7 +171,8 @@ class Downstream:
             return
         command = self._book.next_for(client_id, self._now())
         if command is not None:
-            task = asyncio.create_task(self._attend(command, line))
+            # Whatever connection it is that makes it begin: its logs name what they are about.
+            task = asyncio.create_task(self._attend(command, line), context=Context())
             self._attending[client_id] = task
             task.add_done_callback(partial(self._attended, client_id))
 

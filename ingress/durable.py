@@ -10,6 +10,7 @@ Keys go to the partition that the Java client would choose (murmur2): aiokafka's
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Final
 
 import structlog
@@ -139,7 +140,8 @@ class DurableProducer:
                 return
             log.error("replacing the Kafka producer", error=repr(error))
             try:
-                replacement = await self._connect()
+                # In a context of its own: what its tasks log is about no charge point.
+                replacement = await asyncio.create_task(self._connect(), context=Context())
             except KafkaError as failure:
                 self._unconfirmed = f"no Kafka producer: {failure!r}"
                 return

@@ -12,10 +12,11 @@ import structlog
 
 from ingress.errors import AnswerNotDurableError, NotDurableError, NotSentError
 from ingress.journal import Journal
-from ingress.metrics import UNAVAILABLE
+from ingress.metrics import ANSWER_SECONDS, CALL_ERRORS, UNAVAILABLE
 from ingress.session import Answer, Objection, Outgoing, Pending, Refusal, Session
 from ingress.transaction_ids import TransactionIds
 from ingress.version import Authorization
+from ingress.versions import action_label
 from schemas.frames import OcppFrame
 from schemas.ocppj import Call
 
@@ -66,6 +67,7 @@ class Exchange:
                 later, so neither it nor another answer may be sent: close the connection, which
                 to the charge point and to the log looks like an answer lost on its way.
         """
+        began_s = asyncio.get_running_loop().time()
         received = session.receive(raw, self._clock_ns())
         todo = received.todo
         if todo is None or isinstance(todo, Objection):
@@ -75,12 +77,14 @@ class Exchange:
                 answered(received.answer)
             if todo is None:
                 return None
+            CALL_ERRORS.labels(todo.error.code).inc()
             return await self._release(session.answer(todo, self._clock_ns()))
         try:
             await self._journal.append(received.frame)
             authorization, transaction_id = await self._meet(todo)
         except NotDurableError as error:
             UNAVAILABLE.inc()
+            CALL_ERRORS.labels(session.version.codes.internal).inc()
             log.warning(
                 "answered with InternalError",
                 client_id=session.client_id,
@@ -95,7 +99,13 @@ class Exchange:
             authorization=authorization,
             transaction_id=transaction_id,
         )
-        return await self._release(outgoing)
+        if isinstance(todo, Refusal):
+            CALL_ERRORS.labels(todo.error.code).inc()
+        answer = await self._release(outgoing)
+        ANSWER_SECONDS.labels(action_label(received.frame.action)).observe(
+            asyncio.get_running_loop().time() - began_s
+        )
+        return answer
 
     async def call(self, session: Session, call: Call) -> bytes:
         """The text to send for a CALL of the central system's, which is on the log.

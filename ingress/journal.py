@@ -2,6 +2,7 @@
 
 from ingress.durable import DurableProducer
 from ingress.metrics import FRAMES, VIOLATIONS
+from ingress.versions import action_label
 from schemas.codec import Codec
 from schemas.frames import INBOUND, OcppFrame
 from schemas.headers import frame_headers
@@ -50,6 +51,7 @@ class Journal:
 
 
 def _count(frame: OcppFrame) -> None:
-    FRAMES.labels(frame.direction, frame.kind).inc()
+    FRAMES.labels(frame.direction, frame.kind, action_label(frame.action)).inc()
     if frame.violation is not None and frame.direction == INBOUND:
-        VIOLATIONS.labels(frame.kind).inc()
+        code = frame.violation.partition(":")[0]
+        VIOLATIONS.labels(frame.kind, code if code.isidentifier() else "ignored").inc()

@@ -216,11 +216,9 @@ class IngressServer:
                     line.closed()
         finally:
             self._connections.release(client_id, connection)
-            CONNECTIONS.set(len(self._connections))
+            CONNECTIONS.labels(protocol).dec()
             log.info(
                 "charge point disconnected",
-                client_id=client_id,
-                connection_id=connection.session.connection_id,
                 close_code=websocket.close_code,
                 close_reason=websocket.close_reason,
             )
@@ -243,11 +241,11 @@ class IngressServer:
         pace = Pace(self._settings.ingress_max_frames_per_s, asyncio.get_running_loop().time())
         connection = ChargePointConnection(websocket, session, pace)
         replaced = self._connections.claim(client_id, connection)
-        CONNECTIONS.set(len(self._connections))
+        CONNECTIONS.labels(protocol).inc()
+        # In each line that is logged for this connection, whoever logs it.
+        structlog.contextvars.bind_contextvars(client_id=client_id, connection_id=connection_id)
         log.info(
             "charge point connected",
-            client_id=client_id,
-            connection_id=session.connection_id,
             protocol=protocol,
             remote=websocket.remote_address,
         )
@@ -290,11 +288,7 @@ class IngressServer:
         except ConnectionClosed:
             return
         except AnswerNotDurableError as error:
-            log.warning(
-                "connection closed without an answer",
-                client_id=session.client_id,
-                error=str(error),
-            )
+            log.warning("connection closed without an answer", error=str(error))
             await websocket.close(CloseCode.INTERNAL_ERROR, "the answer can't be stored; reconnect")
 
 

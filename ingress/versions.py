@@ -10,6 +10,16 @@ from ingress.version import Version
 
 VERSIONS: Final[Mapping[str, Version]] = {row.protocol: row for row in (OCPP21, OCPP201, OCPP16)}
 
+_ACTIONS: Final = frozenset().union(
+    *(row.from_charge_point.keys() | row.from_central_system.keys() for row in VERSIONS.values()),
+    *(row.sends for row in VERSIONS.values()),
+)
+
+
+def action_label(action: str | None) -> str:
+    """An action as a metric's label: hostile names must not each make a time series."""
+    return "" if action is None else action if action in _ACTIONS else "unknown"
+
 
 def choose(offered: Sequence[str]) -> str | None:
     """The first subprotocol offered that is spoken here; None if there is none.

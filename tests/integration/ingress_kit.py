@@ -1,8 +1,14 @@
 """What the ingress's integration tests share: a running ingress, a client, a reader of the log."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -85,3 +91,38 @@ def frames_on_log(bootstrap_servers: str, prefix: str) -> list[tuple[int, OcppFr
     finally:
         consumer.close()
     return found
+
+
+@contextmanager
+def service_process(**variables: str) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ingress"],
+        env={**os.environ, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def _readiness(port: int) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, "not listening"
+
+
+async def until_status(port: int, status: int) -> str:
+    async with asyncio.timeout(60):
+        while True:
+            found, text = await asyncio.to_thread(_readiness, port)
+            if found == status:
+                return text
+            await asyncio.sleep(0.05)
