@@ -10,22 +10,13 @@ from processor.evse_state import NO_EVSE, EvseRow, EvseTransaction
 from processor.fields import IndigestibleFrameError, needed_integer, payload_of
 from processor.measurands import UnreadableSampleError
 from processor.meter_values import BACKWARDS
+from processor.session_sums import too_fast
 from processor.step import Step
 from schemas.events import MeterReading
 
 MAX_EVSE: Final = 10_000
 NOT_BEGIN: Final = "context_not_begin"
 """The meterStart came with the Started, but its context is not Transaction.Begin."""
-_MAX_WATTS: Final = 4_000_000
-"""More than any connector delivers: the Megawatt Charging System ends at 3.75 MW."""
-_SLACK_WH: Final = 1_000
-"""Times have whole seconds, and a meter's clock need not be the charge point's."""
-_HOUR_MICROS: Final = 3_600_000_000
-
-
-def too_fast(wh: int, micros: int) -> bool:
-    """Whether so much energy in so little time is more than any EVSE can deliver."""
-    return wh > _SLACK_WH + _MAX_WATTS * max(micros, 0) // _HOUR_MICROS
 
 
 def with_reading(

@@ -1,18 +1,51 @@
 """What a session used and what it costs."""
 
+from typing import Final
+
 from processor.meter_values import BACKWARDS
 from processor.step import Anomalies, Step
 from schemas.events import Completed, SessionCost
 
+_MAX_WATTS: Final = 4_000_000
+"""More than any connector delivers: the Megawatt Charging System ends at 3.75 MW."""
+_SLACK_WH: Final = 1_000
+"""Times have whole seconds, and a meter's clock need not be the charge point's."""
+_HOUR_MICROS: Final = 3_600_000_000
 
-def energy_kwh(meter_start: int | None, meter_stop: int | None, found: Anomalies) -> float | None:
-    """KWh between two registers in Wh; None where one is unknown or they run backwards."""
+
+def energy_kwh(
+    meter_start: int | None, meter_stop: int | None, found: Anomalies, micros: int | None = None
+) -> float | None:
+    """KWh between two registers in Wh.
+
+    None where one is unknown, where they run backwards, and where it is more than can have been
+    delivered in that time: a charge point that can't read its meter yet may say that it starts at 0
+    (citrineos-core#1060), and the energy of its whole life must not become one session's.
+    """
     if meter_start is None or meter_stop is None:
         return None
     if meter_stop < meter_start:
         found.add(BACKWARDS)
         return None
+    if micros is not None and too_fast(meter_stop - meter_start, micros):
+        found.add("energy_implausible")
+        return None
     return (meter_stop - meter_start) / 1000
+
+
+def too_fast(wh: int, micros: int) -> bool:
+    """Whether so much energy in so little time is more than can be delivered.
+
+    No time at all says nothing: there are clocks that stand still.
+    """
+    return micros > 0 and wh > _SLACK_WH + _MAX_WATTS * micros // _HOUR_MICROS
+
+
+def micros_between(start_time: int | None, stop_time: int | None) -> int | None:
+    """Microseconds between two times; None where one is unknown or they are in the wrong order."""
+    if start_time is None or stop_time is None or stop_time < start_time:
+        return None
+    return stop_time - start_time
 
 
 def duration_minutes(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from processor.fields import integer, moment, needed_integer, payload_of, text
 from processor.history import abandoned_with, ended_with, known_stop, with_closed, with_orphan
 from processor.meter_values import INVALID_ID, Element, emit_reading, read_transaction_data
-from processor.session_sums import duration_minutes, energy_kwh, session_cost
+from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.state import ClosedTransaction, StopContent, Transaction
 from processor.step import Anomalies, Step
 from schemas.events import Completed
@@ -61,7 +61,9 @@ def stop_called(step: Step) -> None:
         meter_stop=stop.meter_stop,
         start_time=start.start_time,
         stop_time=stop_time,
-        energy_used=energy_kwh(start.meter_start, stop.meter_stop, found),
+        energy_used=energy_kwh(
+            start.meter_start, stop.meter_stop, found, micros_between(start.start_time, stop_time)
+        ),
         duration=duration_minutes(start.start_time, stop_time, found),
         reason=reason,
         status="completed",

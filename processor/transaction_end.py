@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from processor.evse_samples import BEGIN, Reading
 from processor.evse_state import End, EndedTransaction, EvseTransaction
-from processor.evse_values import emit_reading, keep_last, too_fast, with_reading
+from processor.evse_values import emit_reading, keep_last, with_reading
 from processor.fields import moment
 from processor.measurands import REGISTER
 from processor.message_numbers import has_gap
-from processor.session_sums import duration_minutes, energy_kwh, session_cost
+from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.step import Anomalies, Step
 from processor.transaction_message import TransactionMessage
 from schemas.events import Completed
@@ -120,19 +120,10 @@ def abandon(step: Step, transaction: EvseTransaction) -> EndedTransaction:
 
 
 def _energy(transaction: EvseTransaction, stopped: End, found: Anomalies) -> float | None:
-    """KWh; None where it is unknown, or more than can have been delivered.
-
-    A charge point that starts offline may send 0 for a register that it can't read yet
-    (citrineos-core#1060): its whole life's energy must not become one session's.
-    """
-    energy = energy_kwh(transaction.meter_start, stopped.meter_stop, found)
-    if energy is None or transaction.meter_start is None or stopped.meter_stop is None:
-        return None
-    jumped = transaction.jumped
-    if transaction.start_time is not None and stopped.stop_time is not None:
-        micros = stopped.stop_time - transaction.start_time
-        jumped = jumped or too_fast(stopped.meter_stop - transaction.meter_start, micros)
-    if jumped:
+    """KWh; None where it is unknown, or more than can have been delivered."""
+    micros = micros_between(transaction.start_time, stopped.stop_time)
+    energy = energy_kwh(transaction.meter_start, stopped.meter_stop, found, micros)
+    if energy is not None and transaction.jumped:
         found.add("energy_implausible")
         return None
     return energy

@@ -120,6 +120,26 @@ def test_a_register_that_ran_backwards_gives_neither_energy_nor_cost() -> None:
     assert completed["anomalies"] == ["cost_unknown", "register_backwards"]
 
 
+def test_more_energy_than_a_connector_can_deliver_is_not_billed() -> None:
+    story = Story()
+    story.start(meterStart=0)
+    [completed] = story.stop(meterStop=6_001_001)  # 90 minutes at 4 MW are 6,000 kWh
+    assert completed["payload"]["meterStop"] == 6_001_001
+    assert completed["payload"]["energyUsed"] is None
+    assert completed["anomalies"] == ["cost_unknown", "energy_implausible"]
+    story = Story()
+    story.start(meterStart=0)
+    assert kinds(story.stop(meterStop=6_001_000)) == ["completed", "session_cost"]
+
+
+def test_a_clock_that_stands_still_does_not_make_energy_implausible() -> None:
+    story = Story()
+    story.start()
+    completed, _ = story.stop(timestamp="2023-12-07T10:15:30Z")
+    assert completed["payload"]["energyUsed"] == 24.0
+    assert completed["payload"]["duration"] == 0.0
+
+
 def test_a_stop_before_its_start_has_no_duration() -> None:
     story = Story()
     story.start()
