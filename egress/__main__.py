@@ -1,20 +1,17 @@
 """`chargelog-egress`: mirrors frames and business events from Kafka onto MQTT."""
 
 import asyncio
-import secrets
 import signal
 import sys
-import time
 
 import structlog
 import uvloop
 from aiokafka.errors import KafkaError
 
-from egress.announcement import Announcement
-from egress.connection import MqttOptions, Tls
+from egress import replay_command
 from egress.errors import TlsFilesError
-from egress.packets import Credentials
 from egress.publisher import Publisher
+from egress.publishing import publisher_of
 from egress.settings import EgressSettings
 from egress.worker import EgressWorker
 from runtime import logs
@@ -29,11 +26,15 @@ log = structlog.get_logger(__name__)
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; 0 after an orderly end, 1 when the service can't go on."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if "--replay" in arguments:
+        return replay_command.main(arguments)
     settings = load(
         EgressSettings,
         prog="chargelog-egress",
-        description="Publishes OCPP frames and business events from Kafka on MQTT.",
-        argv=argv,
+        description="Publishes OCPP frames and business events from Kafka on MQTT.\n\n"
+        "`chargelog-egress --replay --help`: publish a part of the log again.",
+        argv=arguments,
     )
     logs.configure(settings.log_level, settings.log_format)
     if not settings.mqtt_enabled:
@@ -126,44 +127,6 @@ def _exit_code(*tasks: asyncio.Task[None]) -> int:
             return 1
     log.info("egress stopped")
     return 0
-
-
-def publisher_of(settings: EgressSettings) -> Publisher:
-    """The publisher that the settings describe.
-
-    Raises:
-        TlsFilesError: The certificates can't be used.
-    """
-    password = settings.mqtt_password
-    client_id = settings.mqtt_client_id or f"chargelog-egress-{secrets.token_hex(4)}"
-    announcement = None
-    if settings.mqtt_status_topic:
-        topic = settings.topic_levels + settings.mqtt_status_topic
-        announcement = Announcement(topic, client_id, lambda: time.time_ns() // 1000)
-    tls = None
-    if settings.mqtt_tls:
-        tls = Tls(
-            ca_file=settings.mqtt_tls_ca_file,
-            cert_file=settings.mqtt_tls_cert_file,
-            key_file=settings.mqtt_tls_key_file,
-        )
-        tls.context()
-    options = MqttOptions(
-        host=settings.mqtt_host,
-        port=settings.mqtt_port,
-        client_id=client_id,
-        credentials=Credentials(
-            settings.mqtt_username, None if password is None else password.get_secret_value()
-        ),
-        version=settings.mqtt_version,
-        qos=settings.mqtt_qos,
-        retain=settings.mqtt_retain,
-        expiry_s=settings.mqtt_message_expiry_s,
-        keepalive_s=settings.mqtt_keepalive_s,
-        tls=tls,
-        will=None if announcement is None else announcement.will,
-    )
-    return Publisher(options, tries=settings.mqtt_refused_tries, announcement=announcement)
 
 
 if __name__ == "__main__":

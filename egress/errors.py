@@ -21,3 +21,7 @@ class TlsFilesError(ChargelogError):
 
 class TopicFilterError(ChargelogError, ValueError):
     """A text is no MQTT topic filter."""
+
+
+class ReplayError(ChargelogError):
+    """What is to be replayed does not exist."""

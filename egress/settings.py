@@ -8,7 +8,7 @@ from egress.selection import selection
 from runtime.settings import KafkaSettings
 from schemas.topics import TopicNames
 
-_TOPIC_LEVELS = r"^([^/$+#\x00-\x1f\x7f][^+#\x00-\x1f\x7f]*)?$"
+TOPIC_LEVELS = r"^([^/$+#\x00-\x1f\x7f][^+#\x00-\x1f\x7f]*)?$"
 """Levels of a topic name: no wildcards, and no `$` in front, which belongs to the broker."""
 
 
@@ -44,7 +44,7 @@ class EgressSettings(KafkaSettings):
         "", description="leave these out: MQTT topic filters, such as ocpp/+/+/Heartbeat"
     )
     mqtt_topic_prefix: str = Field(
-        "", pattern=_TOPIC_LEVELS, description="topic levels put before every topic, such as site/a"
+        "", pattern=TOPIC_LEVELS, description="topic levels put before every topic, such as site/a"
     )
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="MQTT protocol version")
     mqtt_qos: int = Field(
@@ -63,7 +63,7 @@ class EgressSettings(KafkaSettings):
     )
     mqtt_status_topic: str = Field(
         "",
-        pattern=_TOPIC_LEVELS,
+        pattern=TOPIC_LEVELS,
         description="say here, retained, whether this instance is online; {clientID} stands for "
         "the MQTT client id; not set: nowhere",
     )

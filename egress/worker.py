@@ -1,7 +1,7 @@
 """Kafka → routing → MQTT, with offsets committed only behind the broker's acknowledgements."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
@@ -13,10 +13,10 @@ from egress.dead_letters import DeadLetters, LogPosition
 from egress.errors import RoutingError
 from egress.partitions import Outgoing, Partition, Record
 from egress.publisher import Publisher
-from egress.routing import Publication, Router, traceparent_of
-from egress.selection import selection
+from egress.records import routes
+from egress.routing import traceparent_of
 from egress.settings import EgressSettings
-from schemas.codec import dead_letter_codec, event_codec, frame_codec
+from schemas.codec import dead_letter_codec
 from schemas.registry import registry_for
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,6 @@ _COMMIT_INTERVAL_S: Final = 1.0
 _STALL_S: Final = 1.0
 _STOP_DRAIN_S: Final = 10.0
 _KAFKA_TIMEOUT_S: Final = 5.0
-
-Route = Callable[[bytes, str | None], tuple[Publication, ...]]
-"""A record's value and trace context → what is published of it."""
 
 
 class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
@@ -52,7 +49,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         topics = settings.topics
         registry = registry_for(settings.schema_registry_url)
         self._publisher = publisher
-        self._routes = routes(settings, router_of(settings))
+        self._routes = routes(settings)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._stalled = False
         self._producer = AIOKafkaProducer(
@@ -148,7 +145,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             try:
                 if record.value is None:
                     raise RoutingError("the record has no value")  # noqa: TRY301 - one way out for all
-                publications = route(record.value, traceparent_of(record.headers))
+                publications = route(record.value, traceparent_of(record.headers)).publications
             except Exception as error:  # noqa: BLE001 - one bad record must never stop the stream
                 self._dead_letters.put(
                     position,
@@ -222,26 +219,3 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             end = self._consumer.highwater(tp)
             if end is not None and partition.committed is not None:
                 metrics.LAG.labels(tp.topic, tp.partition).set(end - partition.committed)
-
-
-def routes(settings: EgressSettings, router: Router) -> dict[str, Route]:
-    """Topics that are read, and what becomes of their records."""
-    topics = settings.topics
-    registry = registry_for(settings.schema_registry_url)
-    frames = frame_codec(registry, topics.frames)
-    events = event_codec(registry, topics.events)
-    found: dict[str, Route] = {}
-    if settings.mqtt_protocol_events_enabled:
-        found[topics.frames] = lambda value, trace: router.frame(frames.decode(value), trace)
-    if settings.mqtt_business_events_enabled:
-        found[topics.events] = lambda value, trace: router.event(events.decode(value), trace)
-    return found
-
-
-def router_of(settings: EgressSettings) -> Router:
-    """The settings' prefix, filters and retained status."""
-    return Router(
-        prefix=settings.topic_levels,
-        selects=selection(settings.only, settings.without),
-        retain_status=settings.mqtt_retain_status,
-    )

@@ -70,7 +70,7 @@ def load(
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
-        epilog=_variables(settings_class),
+        epilog=variables(settings_class),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(argv)
@@ -104,7 +104,8 @@ def _line(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str:
     return f"{name.upper()}={value} is not valid; expected {expected}{meaning}"
 
 
-def _variables(settings_class: type[ServiceSettings]) -> str:
+def variables(settings_class: type[ServiceSettings]) -> str:
+    """The table of variables that `--help` prints."""
     rows = [
         (name.upper(), _default(field), field.description or "")
         for name, field in settings_class.model_fields.items()

@@ -21,11 +21,11 @@ from schemas.topics import TopicNames
 FRAMES = frame_codec()
 
 
-def frame(client_id: str, number: int) -> bytes:
+def frame(client_id: str, number: int, at_ns: int = 1_701_944_130_000_000_000) -> bytes:
     return FRAMES.encode(
         OcppFrame(
             client_id=client_id,
-            received_at_ns=1_701_944_130_000_000_000 + number,
+            received_at_ns=at_ns + number,
             direction="inbound",
             protocol="ocpp1.6",
             kind="CALL",
@@ -67,10 +67,20 @@ class Installation:
         # Charge points are named after the prefix: the MQTT broker is shared.
         self.client_id = prefix.rstrip(".")
 
-    def write(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
+    def write(
+        self,
+        topic: str,
+        values: list[bytes | None],
+        partition: int = 0,
+        *,
+        at_ms: int = 0,
+        key: str | None = None,
+    ) -> None:
         producer = Producer({"bootstrap.servers": self.servers})
         for value in values:
-            producer.produce(topic, value, key=self.client_id, partition=partition)
+            producer.produce(
+                topic, value, key=key or self.client_id, partition=partition, timestamp=at_ms
+            )
         assert producer.flush(10) == 0
 
     def committed(self, topic: str, partition: int = 0) -> int:
