@@ -13,7 +13,7 @@ EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench fuzz lint format clean
+.PHONY: help demo run test bench fuzz lint format contracts clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/mypy tests bench
 	@$(BIN)/lint-imports
+
+contracts: $(STAMP) ## write the JSON Schemas and docs/asyncapi.yaml anew
+	@$(BIN)/python -m schemas.documents
 
 format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

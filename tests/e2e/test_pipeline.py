@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from mqtt_subscriber import Received, subscriber
+from payload_schemas import complaints
 from reference_session import READING, START, STOP, check_events
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -104,6 +105,9 @@ async def test_a_session_arrives_as_events_and_as_frames(stack: Stack) -> None:
         async with connect(f"{stack.ingress_url}/{client_id}", subprotocols=[OCPP16]) as websocket:
             transaction_id = await ChargePoint(websocket).charge()
         await received.wait(6 + 2 * len(CALLS))
+    assert [complaints(each.topic, bytes(each.payload)) for each in received.messages] == [
+        [] for _ in received.messages
+    ]
     check_events(only(received, "csms/"), client_id, transaction_id)
 
     frames = [json.loads(payload) for payload in only(received, "ocpp/").payloads]

@@ -71,6 +71,8 @@ def test_the_wheel_holds_the_schemas_and_nothing_of_the_tests(wheel: Path) -> No
     committed = {path.name for path in (ROOT / "schemas" / "avro").glob("*.avsc")}
     assert "ocpp_frame.avsc" in committed
     assert {f"schemas/avro/{name}" for name in committed} <= names
+    described = {path.name for path in (ROOT / "schemas" / "json").iterdir()}
+    assert {f"schemas/json/{name}" for name in described} <= names
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {
         "schemas", "runtime", "ingress", "processor", "egress", "page", "devstack",
