@@ -1,0 +1,187 @@
+"""Frames out of Kafka, up to where the topic ended when the run began.
+
+Offsets are never committed and no group is joined: live consumers do not notice.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from processor.replay.errors import ReplayError
+
+_TIMEOUT_S: Final = 15.0
+_POLL_S: Final = 0.5
+_BATCH: Final = 8192
+_SILENT_POLLS: Final = 240
+"""Two minutes without a record or an error: Kafka is gone, or a transaction never ends."""
+
+
+class Bounds(NamedTuple):
+    """Offsets of a partition: the first one, and the one after the last."""
+
+    start: int
+    end: int
+
+
+class TopicRecord(NamedTuple):
+    """One record (`processor.sequence.SourceRecord`); one without value has an empty one."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
+def bounds_of(bootstrap_servers: str, topic: str) -> dict[int, Bounds]:
+    """What each partition holds now.
+
+    Raises:
+        ReplayError: The topic does not exist, or Kafka does not answer.
+    """
+    consumer = _consumer(bootstrap_servers)
+    try:
+        found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            raise ReplayError(f"topic {topic} on {bootstrap_servers}: {found.error.str()}")
+        return {
+            number: Bounds(*_watermarks(consumer, TopicPartition(topic, number)))
+            for number in sorted(found.partitions)
+        }
+    except KafkaException as error:
+        raise _unreachable(bootstrap_servers, error) from error
+    finally:
+        consumer.close()
+
+
+def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:
+    """The offset after the partition's last record."""
+    consumer = _consumer(bootstrap_servers)
+    try:
+        return _watermarks(consumer, partition)[1]
+    except KafkaException as error:
+        raise _unreachable(bootstrap_servers, error) from error
+    finally:
+        consumer.close()
+
+
+def records_from(
+    bootstrap_servers: str, partition: TopicPartition, start: int | None
+) -> list[TopicRecord]:
+    """The partition's records from an offset, or from its first, to the end; few, so in memory."""
+    low, end = bounds_of(bootstrap_servers, partition.topic)[partition.partition]
+    bounds = {partition.partition: Bounds(low if start is None else start, end)}
+    source = KafkaSource(bootstrap_servers, partition.topic, bounds)
+    try:
+        return [record for _, records in source.records() for record in records]
+    finally:
+        source.close()
+
+
+class KafkaSource:
+    """Reads partitions from where to where.
+
+    Args:
+        bootstrap_servers: Kafka.
+        topic: The topic.
+        bounds: By partition.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, bounds: Mapping[int, Bounds]) -> None:
+        self._servers = bootstrap_servers
+        self._topic = topic
+        self._ends = {n: b.end for n, b in bounds.items() if b.start < b.end}
+        self._consumer = _consumer(bootstrap_servers)
+        self._positions = {number: b.start for number, b in bounds.items()}
+        self._consumer.assign(
+            [TopicPartition(topic, n, bounds[n].start) for n in sorted(self._ends)]
+        )
+
+    def records(self) -> Iterator[tuple[int, list[TopicRecord]]]:
+        """Records of one partition at a time, in order, until every partition's end.
+
+        Raises:
+            ReplayError: Kafka gives an error, or nothing for two minutes.
+        """
+        silent, topic, ends = 0, self._topic, self._ends
+        while ends:
+            batch = self._consumer.consume(_BATCH, _POLL_S)
+            silent = 0 if batch else silent + 1
+            if silent > _SILENT_POLLS:
+                raise ReplayError(
+                    f"{self._servers} gave nothing of {topic} for two minutes; is an unfinished "
+                    "transaction in the way?"
+                )
+            found: dict[int, list[TopicRecord]] = {}
+            for message in batch:
+                error, number, offset = message.error(), message.partition(), message.offset()
+                if error is not None or number is None or offset is None:
+                    self._note(error, number, offset)
+                    continue
+                part = found.get(number)
+                if part is None:
+                    part = found[number] = []
+                part.append(
+                    TopicRecord(topic, number, offset, message.key(), message.value() or b"")
+                )
+            for number, records in found.items():
+                after = records[-1].offset + 1
+                # The same batch may have told the partition's end, behind control records.
+                self._positions[number] = max(self._positions[number], after)
+                # What came after the end is of the next run.
+                end = ends.get(number, 0)
+                within = records if after <= end else _before(records, end)
+                if within:
+                    yield number, within
+            for number in [n for n, end in ends.items() if self._positions[n] >= end]:
+                del ends[number]
+                self._consumer.incremental_unassign([TopicPartition(topic, number)])
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._consumer.close()
+
+    def _note(self, error: KafkaError | None, number: int | None, offset: int | None) -> None:
+        if error is None:
+            return
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            # Control records take offsets too: the end may lie behind the last record.
+            if number is not None and offset is not None:
+                self._positions[number] = max(self._positions[number], offset)
+        elif not error.retriable() or error.fatal():
+            raise ReplayError(f"{self._topic}, partition {number}: {error.str()}")
+
+
+def _before(records: list[TopicRecord], end: int) -> list[TopicRecord]:
+    return [record for record in records if record.offset < end]
+
+
+def _consumer(bootstrap_servers: str) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "chargelog-replay",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "error",
+            "fetch.message.max.bytes": 4 << 20,
+            "queued.max.messages.kbytes": 32 << 10,
+        }
+    )
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    found = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
+    if found is None:
+        raise ReplayError(f"Kafka does not say where {partition.topic} ends")
+    return found
+
+
+def _unreachable(bootstrap_servers: str, error: KafkaException) -> ReplayError:
+    return ReplayError(
+        f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}; start it or correct "
+        "KAFKA_BOOTSTRAP_SERVERS"
+    )

@@ -1,0 +1,1 @@
+"""Reads historical logs: lines → frames in the order in which they were received."""

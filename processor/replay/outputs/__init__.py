@@ -1,0 +1,1 @@
+"""Where a replay's events go: one output for each lane."""

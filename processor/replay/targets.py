@@ -1,0 +1,79 @@
+"""Whether events can go where they are to go, before anything is begun."""
+
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __init__ names no __all__
+    AdminClient,
+    NewTopic,
+)
+
+from processor.replay.errors import ReplayError, UsageError
+from processor.replay.job import ToTopic
+from processor.replay.kafka_source import bounds_of
+from processor.replay.outputs.forms import EVENT_FORMS, suffix_of
+
+_TIMEOUT_S: Final = 15.0
+
+
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Whether the events can go into this file.
+
+    Raises:
+        UsageError: They can't.
+    """
+    EVENT_FORMS[suffix_of(str(path), EVENT_FORMS)]()
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already; write to another file, or add --overwrite")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}")
+
+
+def partitions_of(target: ToTopic) -> int | None:
+    """How many partitions the topic has; None if it is not there.
+
+    Raises:
+        ReplayError: Kafka does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": target.bootstrap_servers})
+    try:
+        found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(target.topic)
+    except KafkaException as error:
+        raise ReplayError(
+            f"Kafka at {target.bootstrap_servers} does not answer: {error.args[0].str()}"
+        ) from error
+    return None if found is None else len(found.partitions)
+
+
+def make_topic(target: ToTopic, lanes: int) -> None:
+    """Create the topic with a partition for each lane, or see that it is like that and empty.
+
+    Raises:
+        UsageError: It is not.
+        ReplayError: Kafka does not answer, or refuses.
+    """
+    found = partitions_of(target)
+    if found is None:
+        admin = AdminClient({"bootstrap.servers": target.bootstrap_servers})
+        new = NewTopic(
+            target.topic, lanes, replication_factor=-1, config={"cleanup.policy": "delete"}
+        )
+        try:
+            admin.create_topics([new])[target.topic].result(_TIMEOUT_S)
+        except KafkaException as error:
+            raise ReplayError(
+                f"topic {target.topic} can't be created: {error.args[0].str()}"
+            ) from error
+        return
+    if found != lanes:
+        raise UsageError(
+            f"topic {target.topic} has {found} partitions, the frames have {lanes}: replay into a "
+            "topic that is not there yet"
+        )
+    bounds = bounds_of(target.bootstrap_servers, target.topic)
+    if any(one.start != one.end for one in bounds.values()):
+        raise UsageError(
+            f"topic {target.topic} holds records already; replay into a topic that is not there "
+            "yet, or that nobody wrote to"
+        )

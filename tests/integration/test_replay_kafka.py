@@ -1,0 +1,270 @@
+"""`chargelog-replay` on a real Kafka: against live workers, and stopped in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from processor_kit import (
+    EVENTS,
+    FRAMES,
+    PARTITIONS,
+    Kafka,
+    append,
+    eventually,
+    fold,
+    free_port,
+    history,
+    is_ready,
+    worker,
+)
+from replay_kit import command, environment, fleet, replay, write_export
+
+from processor.replay.kafka_source import bounds_of
+from processor.replay.lanes import lane_of
+from schemas.frames import OcppFrame
+from schemas.headers import event_headers
+from schemas.topic_admin import ensure_topics
+from schemas.topics import TopicNames
+
+pytestmark = pytest.mark.integration
+
+LONG = 20_000
+
+
+class Record(NamedTuple):
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | str | None]]
+
+
+class Place(NamedTuple):
+    """An installation's topics, and the folder that runs are started in."""
+
+    kafka: Kafka
+    names: TopicNames
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "TOPIC_PREFIX": self.names.prefix,
+            "PARTITIONS": str(PARTITIONS),
+            "REPLAY_CHECKPOINT_SECONDS": "0.05",
+        }
+
+    def replay(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return replay(*arguments, cwd=self.folder, **self.variables)
+
+    def records(self, topic: str) -> list[Record]:
+        """What readers of committed records see, partition after partition."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.kafka.bootstrap_servers,
+                "group.id": "reader",
+                "enable.partition.eof": True,
+                "enable.auto.commit": False,
+            }
+        )
+        consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(PARTITIONS)])
+        found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
+        ends = 0
+        while ends < PARTITIONS:
+            message = consumer.poll(60)
+            assert message is not None, "Kafka gives nothing"
+            if message.error():
+                ends += 1
+                continue
+            number = message.partition()
+            assert number is not None
+            headers = message.headers() or []
+            assert isinstance(headers, list)
+            found[number].append(Record(number, message.key(), message.value(), headers))
+        consumer.close()
+        return [record for records in found.values() for record in records]
+
+
+def expected_records(frames: list[OcppFrame]) -> list[Record]:
+    """What the pure fold says must be on the events topic."""
+    events, _ = fold(frames)
+    records = [
+        Record(
+            lane_of(event.client_id, PARTITIONS),
+            event.client_id.encode(),
+            EVENTS.encode(event),
+            event_headers(event),
+        )
+        for event in events
+    ]
+    return sorted(records, key=lambda record: record.partition)
+
+
+@pytest.fixture
+def place(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> Place:
+    names = TopicNames(topic_prefix)
+    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    return Place(kafka, names, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def long(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A history that takes long enough to be stopped in the middle."""
+    names = TopicNames(f"test-{uuid4().hex[:12]}.")
+    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    frames = fleet(40, LONG)
+    append(kafka, names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
+    return Place(kafka, names, tmp_path_factory.mktemp("long"))
+
+
+def test_a_replay_writes_what_live_workers_wrote_while_they_were_killed(
+    place: Place, tmp_path: Path
+) -> None:
+    kafka, names = place.kafka, place.names
+    frames = history(charge_points=12, sessions=60)
+    poison = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    poison.produce(names.frames, b"no frame", b"CP1", partition=lane_of("CP1", PARTITIONS))
+    assert poison.flush(20) == 0
+    log, half = tmp_path / "worker.log", len(frames) // 2
+    live = expected_records(frames)
+    with worker(kafka, names.prefix, port := free_port(), log, PROCESSOR_CHUNK_FRAMES="40") as one:
+        eventually(lambda: is_ready(port), f"ready; see {log}")
+        append(kafka, names.frames, [(f.client_id, FRAMES.encode(f)) for f in frames[:half]])
+        eventually(lambda: len(place.records(names.events)) > 50, f"events; see {log}")
+        one.kill()
+    append(kafka, names.frames, [(f.client_id, FRAMES.encode(f)) for f in frames[half:]])
+    with worker(kafka, names.prefix, free_port(), log):
+        eventually(lambda: len(place.records(names.events)) >= len(live), f"all; see {log}")
+        again = f"topic:{names.prefix}again"
+        done = place.replay("--out", again, "--processes", "2", "--json")
+        assert done.returncode == 4, done.stderr
+        assert json.loads(done.stdout)["rejected"] == {"frame indigestible": 1}
+        listed = (place.folder / "replay.rejects").read_text()
+        assert listed.startswith(f"{names.frames}[{lane_of('CP1', PARTITIONS)}]@0: ")
+        assert listed.endswith(": no frame\n")
+    found = place.records(names.events)
+    assert found == live
+    assert place.records(f"{names.prefix}again") == found
+    same = place.replay("--diff", f"topic:{names.events}", "--json")
+    compared = json.loads(same.stdout)["differences"]
+    assert (compared["same"], compared["changed"]) == (len(live), 0)
+    assert (compared["added"], compared["removed"]) == (0, 0)
+
+
+def test_an_export_gives_the_events_of_the_topic_and_is_always_the_same(long: Place) -> None:
+    for suffix in ("jsonl.zst", "avro"):
+        export, again = f"frames.{suffix}", f"again.{suffix}"
+        for name in (export, again):
+            assert long.replay("export", name).returncode == 0
+        assert (long.folder / export).read_bytes() == (long.folder / again).read_bytes()
+        done = long.replay(export, "--out", f"file-{suffix}.avro", "--processes", "2")
+        assert done.returncode == 0, done.stderr
+    done = long.replay("--out", "topic.avro", "--processes", "2")
+    assert done.returncode == 0, done.stderr
+    of_topic = (long.folder / "topic.avro").read_bytes()
+    assert (long.folder / "file-jsonl.zst.avro").read_bytes() == of_topic
+    assert (long.folder / "file-avro.avro").read_bytes() == of_topic
+
+
+def test_a_run_into_a_topic_that_was_killed_and_resumed_writes_each_event_once(
+    long: Place,
+) -> None:
+    topic = f"{long.names.prefix}cut"
+    arguments = ("--out", f"topic:{topic}", "--processes", "2")
+    stop_in_the_middle(arguments, long, long.folder / f"{topic}.replay")
+    done = long.replay(*arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert long.records(topic) == expected_records(fleet(40, LONG))
+
+
+def stop_in_the_middle(arguments: tuple[str, ...], place: Place, folder: Path) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        command(*arguments), cwd=place.folder, env=environment(place.variables)
+    ) as process:
+        end = time.monotonic() + 90
+        while not _has_rows(folder):
+            assert process.poll() is None, "it ended before it could be stopped"
+            assert time.monotonic() < end, "it did not begin"
+            time.sleep(0.002)
+        process.kill()
+    assert folder.exists()
+
+
+def _has_rows(folder: Path) -> bool:
+    empty, sizes = 20_000, [0]
+    for path in folder.glob("lane-*.sqlite"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return max(sizes) > empty
+
+
+def test_a_replay_never_goes_into_a_topic_that_others_write(place: Place) -> None:
+    frames = history(charge_points=4, sessions=2)
+    append(place.kafka, place.names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
+    live = place.replay("--out", f"topic:{place.names.events}")
+    assert live.returncode == 2
+    assert "its consumers would see every event twice" in live.stderr
+    used = f"topic:{place.names.prefix}used"
+    assert place.replay("--out", used).returncode == 0
+    again = place.replay("--out", used)
+    assert again.returncode == 2
+    assert "holds records already" in again.stderr
+
+
+def test_a_missing_topic_and_a_missing_kafka_are_named(place: Place) -> None:
+    done = place.replay("--topic", "nowhere")
+    assert (done.returncode, "topic nowhere on" in done.stderr) == (3, True)
+    variables = {**place.variables, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = replay(cwd=place.folder, **variables)
+    assert done.returncode == 3
+    assert "correct KAFKA_BOOTSTRAP_SERVERS" in done.stderr
+
+
+def test_an_import_is_seen_downstream_once_however_often_it_is_done(place: Place) -> None:
+    frames = fleet(10, 2_000)
+    write_export(place.folder / "frames.jsonl", frames)
+    write_export(place.folder / "first-half.jsonl", frames[:1_000])
+    for path, new in (("first-half.jsonl", 1_000), ("frames.jsonl", 1_000), ("frames.jsonl", 0)):
+        done = place.replay("import", path, "--json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["frames"] == new
+        assert found["alreadyThere"] + new == (1_000 if path == "first-half.jsonl" else 2_000)
+    with worker(place.kafka, place.names.prefix, free_port(), place.folder / "worker.log"):
+        events = expected_records(frames)
+        eventually(lambda: len(place.records(place.names.events)) >= len(events), "every event")
+    assert place.records(place.names.events) == events
+
+
+def test_an_import_that_was_killed_is_completed_by_the_next(long: Place, place: Place) -> None:
+    export = write_export(place.folder / "frames.jsonl", fleet(40, LONG))
+    names = place.names
+    topic = (place.kafka.bootstrap_servers, names.frames)
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        command("import", export), cwd=place.folder, env=environment(place.variables)
+    ) as process:
+        end = time.monotonic() + 90
+        # More than a transaction holds, so that one is committed.
+        while sum(bound.end for bound in bounds_of(*topic).values()) < LONG / 2:
+            assert process.poll() is None, "it ended before it could be stopped"
+            assert time.monotonic() < end, "it did not begin"
+        os.kill(process.pid, signal.SIGKILL)
+    done = place.replay("import", export, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["frames"] + found["alreadyThere"] == LONG
+    assert found["alreadyThere"] > 0
+
+    def in_order(records: list[Record]) -> list[tuple[int, bytes | None]]:
+        return [(record.partition, record.value) for record in records]
+
+    assert in_order(place.records(names.frames)) == in_order(long.records(long.names.frames))
