@@ -8,7 +8,8 @@ export PATH := $(PATH):/usr/sbin
 
 # Tests that need a program which a fresh machine may lack; CI installs them and runs all.
 MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto),,mosquitto) \
-	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium)
+	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium) \
+	$(if $(shell command -v prometheus),,prometheus)
 EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
@@ -52,8 +53,9 @@ lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(BIN)/mypy tests bench
 	@$(BIN)/lint-imports
 
-contracts: $(STAMP) ## write the JSON Schemas and docs/asyncapi.yaml anew
+contracts: $(STAMP) ## write the JSON Schemas, docs/asyncapi.yaml and the dashboard anew
 	@$(BIN)/python -m schemas.documents
+	@$(BIN)/python -m monitoring.dashboard
 
 format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

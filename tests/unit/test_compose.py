@@ -44,7 +44,7 @@ def settings_of(service: str, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
 
 
 def test_the_services_are_brokers_and_ours() -> None:
-    assert set(SERVICES) == {"kafka", "mosquitto", "page", *OWN}
+    assert set(SERVICES) == {"kafka", "mosquitto", "prometheus", "grafana", "page", *OWN}
     for service in (*OWN, "page"):
         assert SERVICES[service]["build"] == "."
         assert SERVICES[service]["image"] == f"chargelog:{PROJECT['project']['version']}"
@@ -132,11 +132,13 @@ def test_every_service_has_a_health_check_and_waits_for_its_brokers() -> None:
         assert conditions == dict.fromkeys(needed, "service_healthy")
 
 
-def test_data_of_the_brokers_is_in_named_volumes() -> None:
-    mounted = [
+def test_what_is_to_be_kept_is_in_named_volumes() -> None:
+    sources = [
         volume.partition(":")[0] for s in SERVICES.values() for volume in s.get("volumes", [])
     ]
-    assert sorted(mounted) == sorted(COMPOSE["volumes"]) == ["kafka-data", "mosquitto-data"]
+    named = sorted(source for source in sources if not source.startswith("./"))
+    assert named == sorted(COMPOSE["volumes"])
+    assert named == ["kafka-data", "mosquitto-data", "prometheus-data"]
     assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
 
 
