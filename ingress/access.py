@@ -84,8 +84,8 @@ class ByPassword:
             )
         try:
             right = await self._passwords.check(identity, given.password)
-        except asyncio.CancelledError:
-            # The handshake took too long, in a storm of them: not the charge point's fault.
+        except (asyncio.CancelledError, AccessError):
+            # In a storm of handshakes it was not this one's turn: not the charge point's fault.
             self._attempts.withdrawn(address, identity, now_s)
             raise
         if right and given.username == identity:

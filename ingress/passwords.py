@@ -17,17 +17,20 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ingress.errors import PasswordFileError
+from ingress.errors import AccessError, PasswordFileError
 from ingress.watched import Watched, read_text
 
 HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1)
 """About 4 ms and 8 MiB for each check (docs/decisions/0012-cost-of-a-password.md)."""
+_MAX_CHECKING: Final = 1000
+"""Checks that wait: some seconds' worth; beyond that a handshake would not live to see its turn."""
 LENGTHS: Final = range(16, 41)
 """Bytes of a password: security whitepaper edition 3 A00.FR.205; OCPP 2.0.1 BasicAuthPassword."""
 
@@ -56,6 +59,7 @@ class PasswordFile:
         # What is kept of a right password can't be tried out without this key.
         self._key = secrets.token_bytes(32)
         self._known: dict[str, tuple[str, bytes]] = {}
+        self._checking: dict[bytes, asyncio.Task[bool]] = {}
         # Checked for identities that are not listed, so that the time doesn't tell which are.
         self._nobody = HASHER.hash(secrets.token_bytes(LENGTHS.start))
 
@@ -64,7 +68,9 @@ class PasswordFile:
         self._hashes.reload(force=force)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and give up what waits for them."""
+        for task in self._checking.values():
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def is_known(self, identity: str, password: bytes) -> bool:
@@ -74,14 +80,32 @@ class PasswordFile:
         return hashed == listed and hmac.compare_digest(mark, self._mark(identity, password))
 
     async def check(self, identity: str, password: bytes) -> bool:
-        """Whether it is the identity's password; takes as long where the identity is not listed."""
+        """Whether it is the identity's password; takes as long where the identity is not listed.
+
+        Raises:
+            AccessError: Too many checks wait for a thread already; trying again later helps.
+        """
+        mark = self._mark(identity, password)
+        checking = self._checking.get(mark)
+        if checking is None:
+            if len(self._checking) >= _MAX_CHECKING:
+                raise AccessError(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "too many passwords to check", "busy"
+                )
+            checking = asyncio.create_task(self._check(identity, password, mark))
+            self._checking[mark] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(mark))
+        # Goes on where the handshake that asked has been given up: the next one finds the answer.
+        return await asyncio.shield(checking)
+
+    async def _check(self, identity: str, password: bytes, mark: bytes) -> bool:
         hashed = self._hashes.value.get(identity)
         right = await asyncio.get_running_loop().run_in_executor(
             self._threads, _matches, hashed or self._nobody, password
         )
         if not right or hashed is None:
             return False
-        self._known[identity] = (hashed, self._mark(identity, password))
+        self._known[identity] = (hashed, mark)
         return True
 
     def _mark(self, identity: str, password: bytes) -> bytes:
@@ -92,7 +116,7 @@ class PasswordFile:
 def _matches(hashed: str, password: bytes) -> bool:
     try:
         return HASHER.verify(hashed, password)
-    except VerificationError:
+    except (VerificationError, InvalidHashError):
         return False
 
 

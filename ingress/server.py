@@ -10,13 +10,13 @@ import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
-from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from ingress import identity, versions
+from ingress.admission import Admission
 from ingress.connections import Connections
 from ingress.downstream import Downstream
-from ingress.errors import AccessError, AnswerNotDurableError, IdentityError, UpstreamError
+from ingress.errors import AnswerNotDurableError
 from ingress.exchange import Exchange
 from ingress.line import WebsocketLine
 from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
@@ -72,9 +72,12 @@ class IngressServer:
         self._settings = settings
         self._downstream = downstream
         self._exchange = exchange
-        self._security = security
+        self._tls = security.tls
         self._relay = relay
         self._connections: Connections[ChargePointConnection] = Connections()
+        self._admission = Admission(
+            self._connections, settings.ingress_max_connections, security.access, relay
+        )
         self._closing: set[asyncio.Task[None]] = set()
         self._draining = False
         self._server: Server | None = None
@@ -102,7 +105,7 @@ class IngressServer:
             self._serve,
             settings.ingress_host,
             settings.ingress_port,
-            process_request=self._admit,
+            process_request=self._admission.admit,
             select_subprotocol=self._select_subprotocol,
             compression="deflate" if settings.ingress_compression else None,
             open_timeout=settings.ingress_open_timeout_s,
@@ -116,10 +119,10 @@ class IngressServer:
         )
 
     def _tls_options(self) -> dict[str, Any]:
-        if self._security.tls is None:
+        if self._tls is None:
             return {}
         return {
-            "ssl": self._security.tls.context,
+            "ssl": self._tls.context,
             "ssl_handshake_timeout": self._settings.ingress_open_timeout_s,
         }
 
@@ -145,35 +148,6 @@ class IngressServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._server.wait_closed()
-
-    async def _admit(self, websocket: ServerConnection, request: Request) -> Response | None:
-        """Refuse by HTTP what can't become a session (OCPP-J 1.6 §3.2: 404 for an identity)."""
-        try:
-            client_id = identity.from_path(request.path)
-        except IdentityError as error:
-            return _refuse(websocket, "identity", error.status, str(error))
-        try:
-            await self._security.access.check(
-                client_id,
-                address=str((websocket.remote_address or ("",))[0]),
-                authorization=request.headers.get("Authorization"),
-                certificate=websocket.transport.get_extra_info("peercert"),
-            )
-        except AccessError as error:
-            response = _refuse(websocket, error.reason, error.status, str(error), client_id)
-            response.headers.update(error.headers)
-            return response
-        full = len(self._connections) >= self._settings.ingress_max_connections
-        # One that is connected already takes its own place.
-        if full and client_id not in self._connections:
-            text = f"all {self._settings.ingress_max_connections} connections are taken"
-            return _refuse(websocket, "connections", 503, text)
-        if self._relay is not None:
-            try:
-                await self._relay.admit(websocket, client_id, request)
-            except UpstreamError as error:
-                return _refuse(websocket, "upstream", error.status, str(error))
-        return None
 
     def _select_subprotocol(
         self, websocket: ServerConnection, offered: Sequence[Subprotocol]
@@ -299,17 +273,3 @@ async def _finish(connection: ChargePointConnection) -> None:
 
 async def _say_goodbye(websocket: ServerConnection) -> None:
     await websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
-
-
-def _refuse(
-    websocket: ServerConnection, reason: str, status: int, text: str, client_id: str | None = None
-) -> Response:
-    REFUSED.labels(reason).inc()
-    log.warning(
-        "connection refused",
-        client_id=client_id,
-        remote=websocket.remote_address,
-        status=status,
-        reason=text,
-    )
-    return websocket.respond(status, f"{text}\n")

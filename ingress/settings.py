@@ -132,8 +132,8 @@ class IngressSettings(KafkaSettings):
     def _check_security(self) -> Self:
         if self.ingress_security_profile is None and not _is_loopback(self.ingress_host):
             raise ValueError(
-                f"INGRESS_SECURITY_PROFILE to be set, as INGRESS_HOST={self.ingress_host} can be "
-                "reached from outside: 1 to 3, or 0 if a network of its own or a proxy protects it"
+                f"set INGRESS_SECURITY_PROFILE, as INGRESS_HOST={self.ingress_host} can be reached "
+                "from outside: 1 to 3, or 0 if a network of its own or a proxy protects it"
             )
         profile = self.security_profile
         needed = {
@@ -145,11 +145,11 @@ class IngressSettings(KafkaSettings):
         }
         missing = [name for name, is_missing in needed.items() if is_missing]
         if missing:
-            raise ValueError(
-                f"{' and '.join(missing)} to be set for INGRESS_SECURITY_PROFILE={profile}"
-            )
+            raise ValueError(f"set {' and '.join(missing)} for INGRESS_SECURITY_PROFILE={profile}")
         if len(self.ingress_tls_cert_files) != len(self.ingress_tls_key_files):
-            raise ValueError("INGRESS_TLS_KEY_FILES to name one key for each certificate")
+            raise ValueError(
+                "set INGRESS_TLS_KEY_FILES to one key for each of INGRESS_TLS_CERT_FILES"
+            )
         return self
 
 

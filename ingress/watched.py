@@ -64,8 +64,10 @@ def read_text(path: Path, error_type: type[SettingFileError]) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise error_type(f"{path} can't be read: {error}") from error
+    except OSError as error:
+        raise error_type(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise error_type(f"{path} is no UTF-8: {error.reason}") from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -117,7 +117,7 @@ def variables(settings_class: type[ServiceSettings]) -> str:
 
 def _default(field: FieldInfo) -> str:
     default: Any = field.get_default(call_default_factory=True, validated_data={})
-    if default is None or default is PydanticUndefined or default == "":
+    if default in {None, PydanticUndefined, "", ()}:
         return "[not set]"
     if isinstance(default, SecretStr):
         return "[hidden]"

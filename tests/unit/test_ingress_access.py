@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ingress import basic, tls
 from ingress.attempts import Attempts
 from ingress.basic import Credentials
-from ingress.errors import PasswordFileError, TlsFileError
+from ingress.errors import AccessError, PasswordFileError, TlsFileError
 from ingress.passwords import HASHER, PasswordFile, enter, parse
 from ingress.settings import IngressSettings
 from runtime.settings import describe_errors
@@ -42,7 +42,7 @@ def test_profile_0_is_the_default_on_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "csms.example.com"])  # noqa: S104 - never bound
 def test_profile_0_has_to_be_asked_for_elsewhere(host: str) -> None:
     line = refusal(ingress_host=host)
-    assert line.startswith("wrong settings: INGRESS_SECURITY_PROFILE to be set, as INGRESS_HOST=")
+    assert line.startswith("wrong settings: set INGRESS_SECURITY_PROFILE, as INGRESS_HOST=")
     asked = IngressSettings(_env_file=None, ingress_host=host, ingress_security_profile=0)
     assert asked.security_profile == 0
 
@@ -57,7 +57,7 @@ def test_profile_0_has_to_be_asked_for_elsewhere(host: str) -> None:
 )
 def test_a_profile_names_the_settings_that_it_lacks(profile: int, needed: list[str]) -> None:
     names = " and ".join(name.upper() for name in needed)
-    assert f"{names} to be set" in refusal(ingress_security_profile=profile)
+    assert f"set {names} for" in refusal(ingress_security_profile=profile)
     given: dict[str, Any] = {name: FILES[name] for name in needed}
     for name in needed:
         lacking = {key: value for key, value in given.items() if key != name}
@@ -68,7 +68,7 @@ def test_a_profile_names_the_settings_that_it_lacks(profile: int, needed: list[s
 
 def test_certificates_and_keys_come_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGRESS_TLS_CERT_FILES", "rsa.pem, ecdsa.pem")
-    assert "one key for each certificate" in refusal()
+    assert "one key for each of INGRESS_TLS_CERT_FILES" in refusal()
     monkeypatch.setenv("INGRESS_TLS_KEY_FILES", "rsa.key,ecdsa.key")
     settings = IngressSettings(_env_file=None)
     assert settings.ingress_tls_cert_files == (Path("rsa.pem"), Path("ecdsa.pem"))
@@ -141,6 +141,40 @@ async def test_many_checks_at_once_leave_the_event_loop_alone(tmp_path: Path) ->
         passwords.close()
     assert all(answers)
     assert turns > 50  # more often than once a check
+
+
+async def test_a_check_outlives_the_handshake_that_was_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    enter(path, "CP1", PASSWORD)
+    passwords = PasswordFile(path)
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await passwords.check("CP1", PASSWORD)
+        async with asyncio.timeout(60):
+            while not passwords.is_known("CP1", PASSWORD):  # noqa: ASYNC110 - nobody waits for it
+                await asyncio.sleep(0.01)
+    finally:
+        passwords.close()
+
+
+async def test_checks_that_wait_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    enter(path, "CP1", PASSWORD)
+    passwords = PasswordFile(path)
+    waiting = [
+        asyncio.create_task(passwords.check(f"CP{number}", PASSWORD)) for number in range(1001)
+    ]
+    try:
+        await asyncio.sleep(0)
+        with pytest.raises(AccessError, match="too many passwords to check") as refused:
+            await waiting[-1]
+        assert refused.value.status == 503
+        # One that is being checked is not checked once more.
+        assert await passwords.check("CP1", PASSWORD)
+    finally:
+        passwords.close()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
