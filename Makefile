@@ -13,8 +13,12 @@ MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto
 EMPTY :=
 MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip $(MISSING)))))
 
+# Each is tests/soak/<name>_soak.py: kills things under load for DURATION seconds, states what it did
+# and what was lost in its last line, and exits 1 if that is anything.
+SOAKS := processor
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench fuzz lint format contracts clean
+.PHONY: help demo run test soak bench fuzz lint format contracts clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +40,10 @@ test: $(STAMP) ## every test, on real brokers
 	@$(BIN)/python -m devstack fetch
 	@for program in $(MISSING); do echo "note: the tests marked '$$program' are left out: $$program is not installed here (CI runs them)"; done
 	@$(BIN)/python -m pytest -m "$(MARKERS)"
+
+soak: $(STAMP) ## kill things under load, count what is lost; DURATION=<seconds>, SOAK='<name> …' selects
+	@$(BIN)/python -m devstack fetch
+	@for soak in $(or $(SOAK),$(SOAKS)); do PYTHONPATH=. $(BIN)/python tests/soak/$${soak}_soak.py --duration $(or $(DURATION),300) || exit 1; done
 
 bench: $(STAMP) ## benchmarks against named peers; BENCH='<pattern> …' selects, SIZE=quick tries them out
 	@$(BIN)/python -m devstack fetch

@@ -21,8 +21,9 @@ from processor.state import RowError
 from schemas.errors import ChargelogError
 
 _BATCH: Final = 10_000
-_POLL_S: Final = 1.0
-_SILENT_POLLS: Final = 60
+_POLL_S: Final = 0.1
+"""`consume` waits for a full batch or this long, so it is also what the end of reading costs."""
+_SILENT_POLLS: Final = 600
 
 
 class RestoreError(ChargelogError):
