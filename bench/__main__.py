@@ -36,7 +36,8 @@ def main() -> int:
         return 2
     for name in names:
         module = import_module(f"bench.cases.{name}")
-        print(f"# {name}: {inspect.getdoc(module)}", flush=True)
+        headline = inspect.getdoc(module) or ""
+        print(f"# {name}: {' '.join(headline.split())}", flush=True)
         cast("Case", module.run)(SIZES[arguments.size])
     return 0
 

@@ -1,5 +1,6 @@
 """What the processor counts, for Prometheus."""
 
+from collections import Counter as tally  # noqa: N813 - prometheus_client's Counter is meant here
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Protocol
 
@@ -27,8 +28,9 @@ def count(frames: int, result: ChunkResult) -> None:
     """Count a chunk that is durable."""
     FRAMES.inc(frames)
     DEAD_LETTERS.inc(len(result.dead_letters))
-    for event in result.events:
-        EVENTS.labels(event.event_type).inc()
+    # By type first: finding a label costs more than counting.
+    for event_type, number in tally(event.event_type for event in result.events).items():
+        EVENTS.labels(event_type).inc(number)
 
 
 class Held(Protocol):

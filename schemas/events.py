@@ -19,7 +19,9 @@ UNKNOWN_STATUS: Final = "Unknown"
 """`previousStatus` of a connector's first status."""
 
 
-class _Payload(msgspec.Struct, kw_only=True, frozen=True, rename="camel", omit_defaults=True):
+class _Payload(
+    msgspec.Struct, kw_only=True, frozen=True, rename="camel", omit_defaults=True, gc=False
+):
     """Fields without a default are always written, null included; those with one only if set."""
 
 
@@ -52,7 +54,7 @@ class Completed(_Payload, frozen=True):
     evse_id: int | None = None
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One sampled value in business units (kWh, kW, …)."""
 
     value: float | None
@@ -117,7 +119,9 @@ PAYLOAD_TYPES: Final[dict[str, type[Payload]]] = {
 }
 
 
-class BusinessEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class BusinessEvent(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False
+):
     """The envelope. `anomalies` is empty, and then not written to MQTT, for clean input."""
 
     timestamp: int

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiokafka
 import pytest
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -40,6 +40,8 @@ INTERNALS: list[tuple[Callable[..., Any], str, str]] = [
     (consumer.Consumer._drain_messages, TRANSPORT, "44a2500309e83c63"),
     (aiokafka.AIOKafkaConsumer.start, TRANSPORT, "2f1ba70443327538"),
     (aiokafka.AIOKafkaConsumer.seek_to_committed, TRANSPORT, "f6cd85c8b70a4ccf"),
+    (PartitionRecords._consumer_record, TRANSPORT, "e668541600b047ab"),
+    (Fetcher._proc_fetch_request, TRANSPORT, "59bf948fff47eed5"),
     (Fetcher.fetched_records, TRANSPORT, "be4348896b9b66af"),
     (Recovery.on_rebalance, RECOVERY, "aa4d997a1795ceae"),
     (Recovery._restart_recovery, RECOVERY, "6bd8a8558a2dffe4"),
