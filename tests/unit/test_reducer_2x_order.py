@@ -213,6 +213,13 @@ def test_a_session_whose_started_never_comes_says_what_it_knows() -> None:
     assert story.ended(2) == []
 
 
+def test_a_session_without_started_is_of_whom_its_updated_names() -> None:
+    story = Story2x()
+    story.updated(1, None, idToken={"idToken": "A", "type": "Central"})
+    completed = the(story.ended(2, idToken={"idToken": "B", "type": "Central"}), "completed")
+    assert completed["payload"]["idTag"] == "A"
+
+
 def test_a_session_without_started_takes_the_begin_from_its_end() -> None:
     begin, end = (
         register(1000, "Transaction.Begin", START),
@@ -274,6 +281,14 @@ def test_what_is_kept_of_a_transaction_is_bounded() -> None:
     assert len(seen.marks) == MAX_MARKS
     story.updated(200, 1201)
     assert story.updated(198, 1198, at="2023-12-07T13:18:31Z") == []
+    (first, last), *_ = seen.ranges
+    assert (first, last) == (0, 168)
+    for number in range(171, 200, 2):
+        story.updated(number, 1000 + number)
+    story.updated(169, 1169)
+    row = _row(story, evse_key(story.frames[0].client_id, 1))
+    assert len(row.transactions[0].seen.ranges) == 1
+    # 1 to 167 never came, though what is left of the numbers has no gap.
     assert the(story.ended(201), "completed")["anomalies"] == ["seq_no_gap"]
 
 

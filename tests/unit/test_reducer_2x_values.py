@@ -211,6 +211,13 @@ def test_a_2x_clock_that_was_ahead_troubles_only_its_session() -> None:
     story.ended(2, at="2029-12-07T11:45:30Z", tx="a")
     events = story.started(tx="b", at="2023-12-07T12:00:00Z", wh=25000)
     assert not [event for event in events if "anomalies" in event]
+    story.ended(1, 26000, "2023-12-07T13:00:00Z", tx="b")
+    payload = {
+        "evseId": 1,
+        "meterValue": [element({"value": 26000}, timestamp="2023-12-07T14:00:00Z")],
+    }
+    [idle] = story.call("MeterValues", payload)
+    assert "anomalies" not in idle
 
 
 @pytest.mark.parametrize(
