@@ -218,15 +218,18 @@ class Downstream:
             )
 
     async def _write_answer(self, command: Command, answer: Answer) -> None:
-        if isinstance(answer, CallResult):
-            await self._write(command, "result", payload=_json(answer.payload))
+        message = answer.message
+        if isinstance(message, CallResult):
+            await self._write(
+                command, "result", payload=_json(message.payload), description=answer.violation
+            )
         else:
             await self._write(
                 command,
                 "error",
-                payload=_json(answer.details),
-                error_code=answer.code,
-                description=answer.description,
+                payload=_json(message.details),
+                error_code=message.code,
+                description=message.description,
             )
 
     async def _write(

@@ -74,7 +74,7 @@ class WebsocketLine:
         """An answer came in and is on the log; a late one finds nobody waiting."""
         if self._open is not None:
             message_id, waiting = self._open
-            if message_id == answer.message_id and not waiting.done():
+            if message_id == answer.message.message_id and not waiting.done():
                 waiting.set_result(answer)
 
     def closed(self) -> None:

@@ -57,8 +57,11 @@ class Objection(msgspec.Struct, frozen=True):
 Todo: TypeAlias = Pending | Refusal | Objection | None
 
 
-Answer: TypeAlias = CallResult | CallError
-"""What a charge point says to a CALL of the central system's."""
+class Answer(msgspec.Struct, frozen=True):
+    """What a charge point says to a CALL of the central system's, and what is wrong with it."""
+
+    message: CallResult | CallError
+    violation: str | None
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -233,7 +236,11 @@ class Session:
         elif isinstance(message, CallResult) and action in self.version.from_central_system:
             violation = self.version.from_central_system[action].response.check(message.payload)
         frame = self._frame(INBOUND, raw, self._stamp(now_ns), message, action, violation)
-        answer = message if action is not None and isinstance(message, Answer) else None
+        answer = (
+            Answer(message, frame.violation)
+            if action is not None and isinstance(message, CallResult | CallError)
+            else None
+        )
         if action is None or violation is None or not self._objects:
             return Received(frame, None, answer)
         text = shorten(violation.text, _MAX_DESCRIPTION)

@@ -8,7 +8,8 @@ Outcome: TypeAlias = Literal["sent", "result", "error", "timeout", "expired", "r
 """What a record on the results topic says of its command.
 
 sent: an instance took it and is about to send the CALL. Not final.
-result: the charge point answered with a CALLRESULT; `payload` holds it.
+result: the charge point answered with a CALLRESULT; `payload` holds it, `description` what is wrong
+    with it, if anything.
 error: it answered with a CALLERROR.
 timeout: no answer came, or none is known; whether the charge point acted is not known.
 expired: it was never sent, since the charge point was not connected in time.

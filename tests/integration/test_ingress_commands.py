@@ -113,6 +113,19 @@ async def test_a_charge_points_error_is_the_result(
     assert (printed["outcome"], printed["errorCode"]) == ("error", "NotImplemented")
 
 
+async def test_a_result_that_breaks_its_schema_says_so(
+    kafka: Kafka, topic_prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with ingress(kafka, topic_prefix) as one, charge_point(one, "CP1") as websocket:
+        asking = asyncio.create_task(ask("CP1", "Reset", '{"type":"Soft"}', "--command-id", "c1"))
+        await websocket.recv()
+        await websocket.send('[3,"c1",{"status":"Perhaps"}]')
+        await asking
+    printed = printed_by(capsys)
+    assert (printed["outcome"], printed["payload"]) == ("result", {"status": "Perhaps"})
+    assert printed["description"].startswith("PropertyConstraintViolation: status: ")
+
+
 @pytest.mark.parametrize(
     ("action", "payload", "reason"),
     [

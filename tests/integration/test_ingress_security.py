@@ -15,13 +15,22 @@ from typing import Any
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
-from ingress_kit import OCPP16, ask, call, charge_point, ingress_settings
+from ingress_kit import (
+    OCPP16,
+    ask,
+    call,
+    charge_point,
+    ingress_settings,
+    service_process,
+    until_status,
+)
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
+from devstack.process import free_port
 from ingress.errors import TlsFileError
 from ingress.passwords import enter
 from ingress.service import Ingress
@@ -276,6 +285,65 @@ async def test_changed_certificates_are_for_new_connections_and_leave_the_old_al
             async with secure(ingress, "CP2", shows(files.ca, "CP2")):
                 pass
         assert await answered(old)
+
+
+async def test_the_service_takes_up_changed_files_by_itself(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    """As it runs in production: a process of its own, on uvloop."""
+    own = files.trust()
+    files.ca.issue_cert("cp1.example.com", common_name="CP1").configure_cert(own)
+    port, ops_port = free_port(), free_port()
+    names = {name.upper(): value for name, value in files.settings(3).items()}
+    with service_process(
+        KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+        TOPIC_PREFIX=topic_prefix,
+        INGRESS_HOST="0.0.0.0",  # noqa: S104 - allowed, as it is profile 3
+        INGRESS_PORT=str(port),
+        INGRESS_OPS_PORT=str(ops_port),
+        INGRESS_SECURITY_PROFILE="3",
+        INGRESS_TLS_CERT_FILES=",".join(map(str, names["INGRESS_TLS_CERT_FILES"])),
+        INGRESS_TLS_KEY_FILES=",".join(map(str, names["INGRESS_TLS_KEY_FILES"])),
+        INGRESS_TLS_CLIENT_CA_FILE=str(files.client_ca),
+    ):
+        await until_status(ops_port, 200)
+        async with connect(f"wss://127.0.0.1:{port}/CP1", ssl=own, subprotocols=OCPP16) as old:
+            assert await answered(old)
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(f"wss://127.0.0.1:{port}/CP2", ssl=own, subprotocols=OCPP16):
+                    pass
+            assert refused.value.response.status_code == 403
+            files.issue("rsa", trustme.KeyType.RSA)
+            files.issue("ecdsa", trustme.KeyType.ECDSA)
+            async with asyncio.timeout(60):
+                while True:
+                    _, writer = await asyncio.open_connection("localhost", port, ssl=own)
+                    serial = writer.get_extra_info("peercert")["serialNumber"]
+                    writer.transport.abort()
+                    if serial != _serial(old):
+                        break
+                    await asyncio.sleep(0.2)
+            assert await answered(old)
+
+
+async def test_a_tls_handshake_that_does_not_come_is_not_waited_for(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    async with running(kafka, topic_prefix, files, 2, ingress_open_timeout_s=1) as ingress:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_in_front_of_another_central_system_the_password_is_checked_here_first(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    # Nobody listens there: 502 tells that it was asked.
+    behind = {"upstream_url": f"ws://127.0.0.1:{free_port()}"}
+    async with running(kafka, topic_prefix, files, 1, **behind) as ingress:
+        assert await status_of(ingress, "CP1", basic("CP1", b"wrong-password-1")) == 401
+        assert await status_of(ingress, "CP1", basic("CP1", PASSWORD)) == 502
 
 
 def _encrypted(path: Path) -> None:
