@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 
+from devstack import latency
 from devstack.display import Steps, print_message
 from devstack.errors import DevstackError, StartError
+from devstack.latency import Arrival, Latency
 from devstack.settings import StackSettings
 from devstack.simulator import CompressedClock, Record, operate, plan
 from devstack.stack import Ports, Stack
@@ -45,6 +47,14 @@ _ARRIVAL_TIMEOUT_S: Final = 30.0
 _QUIET_S: Final = 1.0
 """How long to look for messages that should not come."""
 _CHECK_S: Final = 0.2
+
+
+class Summary(NamedTuple):
+    """What the last lines say."""
+
+    totals: Totals
+    frames: Latency | None
+    events: Latency | None
 
 
 def demo(settings: StackSettings, seed: int = SEED) -> int:
@@ -90,15 +100,18 @@ def _demo(
 
 async def _story(
     stack: Stack, settings: StackSettings, seed: int, out: Console
-) -> tuple[Totals, list[str]]:
+) -> tuple[Summary, list[str]]:
     identities = _identities(settings)
     levels = {escape_level(identity) for identity in identities}
     messages: list[MqttMessage] = []
+    arrivals: list[Arrival] = []
 
-    def receive(message: MqttMessage) -> None:
+    def receive(arrival: Arrival) -> None:
+        message = arrival.message
         print_message(out, message.topic, message.payload)
         if message.client_id in levels:
             messages.append(message)
+            arrivals.append(arrival)
 
     reader = TopicReader(stack.kafka.bootstrap_servers, [stack.topics.frames, stack.topics.events])
     await asyncio.to_thread(reader.start)
@@ -120,7 +133,15 @@ async def _story(
         ],
         messages=messages,
     )
-    return totals(records, outcome), disagreements(records, outcome)
+    sent = {
+        (record.client_id, request_id): at_ns
+        for record in records
+        for request_id, at_ns in record.sent_ns.items()
+    }
+    summary = Summary(
+        totals(records, outcome), latency.of_frames(arrivals, sent), latency.of_events(arrivals)
+    )
+    return summary, disagreements(records, outcome)
 
 
 def _identities(settings: StackSettings) -> dict[str, str]:
@@ -159,13 +180,20 @@ async def _arrive(stack: Stack, messages: Sequence[MqttMessage], expected: int) 
     await asyncio.sleep(_QUIET_S)
 
 
-def _print_summary(out: Console, summary: Totals) -> None:
-    out.print(
-        f"{summary.charge_points} charge points, {summary.frames} frames and "
-        f"{summary.events} events on Kafka, {summary.messages} MQTT messages; "
-        f"{summary.sessions} sessions, {summary.energy_kwh} kWh, "
-        f"{summary.cost} {summary.currency}",
-        highlight=False,
-        style="bold",
-        soft_wrap=True,
+def _print_summary(out: Console, summary: Summary) -> None:
+    totals = summary.totals
+    figures = (
+        f"{totals.charge_points} charge points, {totals.frames} frames and "
+        f"{totals.events} events on Kafka, {totals.messages} MQTT messages; "
+        f"{totals.sessions} sessions, {totals.energy_kwh} kWh, "
+        f"{totals.cost} {totals.currency}"
     )
+    lines = [figures]
+    if summary.frames is not None and summary.events is not None:
+        lines.append(
+            f"a frame was with the MQTT subscriber after {summary.frames.p50:.0f} ms, "
+            f"99 of 100 within {summary.frames.p99:.0f} ms; the event it caused after "
+            f"{summary.events.p50:.0f} ms and {summary.events.p99:.0f} ms"
+        )
+    for line in lines:
+        out.print(line, highlight=False, style="bold", soft_wrap=True)

@@ -5,7 +5,9 @@ compressed time; what it did is recorded, to be compared with what came out.
 """
 
 import asyncio
+import json
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from websockets.asyncio.client import ClientConnection
 SAMPLE_INTERVAL: Final = timedelta(minutes=10)
 """Simulated time between meter values."""
 RESPONSE_TIMEOUT_S: Final = 30
+_CALL: Final = 2
 PHASES: Final = ("L1-N", "L2-N", "L3-N")
 
 
@@ -72,6 +75,7 @@ class Record:
         meter_values: meterValue elements it sent.
         status_changes: Statuses it reported, each other than that connector's last one.
         sessions: Its finished sessions, in the order of their ends.
+        sent_ns: requestId of each request it sent → when (Unix ns).
     """
 
     client_id: str
@@ -79,6 +83,7 @@ class Record:
     meter_values: int = 0
     status_changes: int = 0
     sessions: list[Session] = field(default_factory=list)
+    sent_ns: dict[str, int] = field(default_factory=dict)
 
 
 class CompressedClock:
@@ -125,7 +130,7 @@ def _plan_session(dice: random.Random, place: int) -> PlannedSession:
 
 
 class CountingConnection:
-    """The connection as the `ocpp` library uses it; counts the messages of both directions."""
+    """The connection as the `ocpp` library uses it: records what passes, and when it was sent."""
 
     def __init__(self, websocket: ClientConnection, record: Record) -> None:
         self._websocket = websocket
@@ -139,6 +144,9 @@ class CountingConnection:
 
     async def send(self, text: str) -> None:
         """Send a message."""
+        kind, message_id, *_ = json.loads(text)
+        if kind == _CALL:
+            self._record.sent_ns[message_id] = time.time_ns()
         await self._websocket.send(text)
         self._record.frames += 1
 

@@ -1,6 +1,7 @@
 """An MQTT subscriber, and a reader of Kafka topics: what the demo sees of the outcome."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from devstack.errors import StartError
+from devstack.latency import Arrival
 from devstack.settings import StackSettings
 from devstack.verdict import MqttMessage
 
@@ -27,7 +29,7 @@ class MqttSubscriber:
         host: str,
         port: int,
         settings: StackSettings,
-        on_message: Callable[[MqttMessage], None],
+        on_message: Callable[[Arrival], None],
     ) -> None:
         self._host = host
         self._port = port
@@ -54,8 +56,10 @@ class MqttSubscriber:
         subscribed: asyncio.Future[list[ReasonCode]] = loop.create_future()
 
         def deliver(_client: object, _data: object, message: paho.MQTTMessage) -> None:
+            # The time first: the event loop may have other things to do.
+            at_ns = time.time_ns()
             received = MqttMessage(message.topic, bytes(message.payload))
-            loop.call_soon_threadsafe(self._on_message, received)
+            loop.call_soon_threadsafe(self._on_message, Arrival(received, at_ns))
 
         def confirm(
             _client: object, _data: object, _mid: int, codes: list[ReasonCode], _more: object

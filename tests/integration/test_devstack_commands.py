@@ -108,15 +108,25 @@ def test_the_demo_prints_every_message_and_agrees_with_the_charge_points(
     commands.append(demo)
     code, out, err = demo.end()
     assert code == 0, err
-    *messages, summary = out.splitlines()
+    *messages, summary, latency = out.splitlines()
     found = re.fullmatch(
         r"3 charge points, (\d+) frames and (\d+) events on Kafka, (\d+) MQTT messages; "
         r"6 sessions, (\d+\.\d+) kWh, (\d+\.\d\d) USD",
         summary,
     )
     assert found is not None, summary
+    times = re.fullmatch(
+        r"a frame was with the MQTT subscriber after (\d+) ms, 99 of 100 within (\d+) ms; "
+        r"the event it caused after (\d+) ms and (\d+) ms",
+        latency,
+    )
+    assert times is not None, latency
+    median, most, event_median, event_most = (int(time) for time in times.groups())
+    assert 0 < median <= most
+    assert 0 < event_median <= event_most
     shown = blocks("text")[1].splitlines()  # the README's excerpt of this output
-    assert {masked(line) for line in shown} <= {masked(line) for line in [*messages, summary]}
+    printed = [*messages, summary, latency]
+    assert {masked(line) for line in shown} <= {masked(line) for line in printed}
     frames, events, total = (int(figure) for figure in found.groups()[:3])
     assert frames + events == total == len(messages)
     topics = [line.partition(" ")[0] for line in messages]
