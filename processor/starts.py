@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from processor.abandonment import abandon
 from processor.fields import (
     IndigestibleFrameError,
     connector_id,
@@ -24,15 +25,14 @@ from processor.history import (
     ended_with,
     same_content,
     seen_before,
-    with_abandoned,
     with_id,
     without_orphan,
 )
 from processor.meter_values import INVALID_ID
-from processor.session_sums import energy_kwh
 from processor.state import CHARGE_POINT, Start, Transaction
 from processor.step import Anomalies, Step
-from schemas.events import Completed, Started
+from processor.version_change import leave_2x
+from schemas.events import Started
 
 MAX_PENDING: Final = 32
 """StartTransaction requests remembered without an answer; a charge point has one or two."""
@@ -98,8 +98,9 @@ def start_answered(step: Step) -> None:
     elif _is_known(step, transaction_id):
         found.add("transaction_id_reused")
     _note_status(payload.get("idTagInfo"), found)
+    leave_2x(step)
     if row.transaction is not None:
-        _abandon(step, row.transaction)
+        abandon(step, row.transaction)
     step.emit(
         "started",
         Started(
@@ -122,30 +123,6 @@ def start_answered(step: Step) -> None:
     kept = without_orphan(history, transaction_id)
     if kept is not history:
         step.put_history(kept)
-
-
-def _abandon(step: Step, transaction: Transaction) -> None:
-    """End a session whose Stop has not come when the next one starts."""
-    start = transaction.start
-    found = {"missing_stop", *start.anomalies}
-    step.emit(
-        "completed",
-        Completed(
-            transaction_id=transaction.ids[0],
-            connector_id=start.connector_id,
-            id_tag=start.id_tag,
-            meter_start=start.meter_start,
-            meter_stop=transaction.register,
-            start_time=start.start_time,
-            stop_time=None,
-            energy_used=energy_kwh(start.meter_start, transaction.register, found),
-            duration=None,
-            reason=None,
-            status="abandoned",
-        ),
-        found,
-    )
-    step.put_history(with_abandoned(step.history(), transaction))
 
 
 def _forget_pending(step: Step) -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from processor.evse_rows import drop_open, put_ended
 from processor.evse_samples import BEGIN, Reading
 from processor.evse_state import End, EndedTransaction, EvseTransaction
 from processor.evse_values import emit_reading, keep_last, with_reading
@@ -117,6 +118,13 @@ def abandon(step: Step, transaction: EvseTransaction) -> EndedTransaction:
         found,
     )
     return EndedTransaction(transaction=transaction)
+
+
+def give_up(step: Step, transaction: EvseTransaction) -> None:
+    """Abandon an open transaction."""
+    record = abandon(step, transaction)
+    drop_open(step, transaction)
+    put_ended(step, record)
 
 
 def _energy(transaction: EvseTransaction, stopped: End, found: Anomalies) -> float | None:

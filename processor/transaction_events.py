@@ -17,7 +17,7 @@ from processor.evse_state import NO_EVSE, EndedTransaction, EvseTransaction
 from processor.fields import payload_of
 from processor.message_numbers import last_number, verdict
 from processor.step import Step
-from processor.transaction_end import complete, end
+from processor.transaction_end import complete, end, give_up
 from processor.transaction_message import (
     ENDED,
     STARTED,
@@ -37,7 +37,6 @@ from processor.transaction_progress import (
 )
 from processor.transaction_start import (
     emit_started,
-    give_up,
     is_same_start,
     make_room,
     open_transaction,

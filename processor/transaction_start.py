@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.evse_rows import drop_open, evse, is_later, put_ended, put_open
+from processor.evse_rows import evse, is_later, put_open
 from processor.evse_samples import END
 from processor.evse_state import NO_EVSE, EvseTransaction
 from processor.evse_values import NOT_BEGIN, keep_last, with_reading
@@ -12,9 +12,10 @@ from processor.fields import moment
 from processor.history import SAME_START_MICROS
 from processor.measurands import REGISTER
 from processor.step import Anomalies, Step
-from processor.transaction_end import abandon
+from processor.transaction_end import give_up
 from processor.transaction_message import TransactionMessage
 from processor.transaction_progress import OUT_OF_ORDER, ask, emit_readings, with_codes
+from processor.version_change import leave_16
 from schemas.events import Started
 
 MAX_OPEN: Final = 16
@@ -30,6 +31,7 @@ def open_transaction(
 ) -> None:
     """Open the transaction of a Started, in place of what was known of it before."""
     transaction = with_start(transaction, message, found)
+    leave_16(step)
     make_room(step, transaction)
     emit_started(step, message, transaction, found)
     # A new session starts afresh: a clock that was ahead troubles one session only.
@@ -121,10 +123,3 @@ def make_room(step: Step, transaction: EvseTransaction) -> None:
             staying.append(other)
     for other in staying[: max(0, len(staying) - MAX_OPEN + 1)]:
         give_up(step, other)
-
-
-def give_up(step: Step, transaction: EvseTransaction) -> None:
-    """Abandon an open transaction."""
-    record = abandon(step, transaction)
-    drop_open(step, transaction)
-    put_ended(step, record)

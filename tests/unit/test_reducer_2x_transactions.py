@@ -480,6 +480,23 @@ def test_offline_trigger_remote_start_and_charging_state_make_no_difference() ->
     assert "anomalies" not in the(story.ended(2, offline=True, info=info), "completed")
 
 
+def test_a_charge_point_that_changes_its_version_leaves_no_session_open() -> None:
+    story = Story2x(protocol="ocpp1.6")
+    story.start(7, connectorId=2)
+    story.protocol = "ocpp2.0.1"
+    abandoned, started, _ = story.started()
+    assert abandoned["payload"]["transactionId"] == 7
+    assert abandoned["payload"]["status"] == "abandoned"
+    assert started["payload"]["transactionId"] == TX
+    story.started(tx="elsewhere", evse=None, wh=None)
+    story.protocol = "ocpp1.6"
+    events = story.start(8, timestamp="2023-12-08T10:00:00Z")
+    assert [event["payload"]["transactionId"] for event in events] == ["elsewhere", TX, 8]
+    assert [event["payload"]["status"] for event in events] == ["abandoned"] * 2 + ["started"]
+    assert kinds(story.stop(8, timestamp="2023-12-08T11:00:00Z")) == ["completed", "session_cost"]
+    assert kinds(story.stop(7)) == ["completed", "session_cost"]
+
+
 def test_what_2_1_adds_tells_nothing_of_a_session() -> None:
     story = Story2x(protocol="ocpp2.1")
     details = {"failureToCalculate": False, "totalCost": {"currency": "EUR", "typeOfCost": "Final"}}
