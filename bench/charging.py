@@ -38,13 +38,17 @@ _PHASES: Final = ("L1-N", "L2-N", "L3-N")
 
 def fleet_frames(charge_points: int, seed: int = 1) -> Iterator[OcppFrame]:
     """The fleet's frames in the order of their receipt, without end."""
+    return merge(*lives(charge_points, seed), key=lambda frame: frame.received_at_ns)
+
+
+def lives(charge_points: int, seed: int = 1) -> list[Iterator[OcppFrame]]:
+    """Each charge point's frames, without end."""
     dice = random.Random(seed)  # noqa: S311 - a load's dice, not a secret
     transaction_ids = count(1)
-    lives = [
+    return [
         _ChargePoint(f"CP{number:06}", dice, transaction_ids).frames()
         for number in range(charge_points)
     ]
-    return merge(*lives, key=lambda frame: frame.received_at_ns)
 
 
 class _ChargePoint:

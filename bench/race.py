@@ -6,13 +6,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from bench.backlog import Backlog
 from devstack.existing import kafka_broker
@@ -121,18 +122,40 @@ def running(program: Program, names: TopicNames, place: Track) -> Iterator["Run"
         yield run
 
 
+def new_topics(place: Track) -> TopicNames:
+    """Topics under a prefix of their own."""
+    names = TopicNames(f"bench-{uuid4().hex[:8]}.")
+    ensure_topics(place.servers, names, place.partitions)
+    return names
+
+
 def frames_per_second(
-    program: Program, backlog: Backlog, place: Track, window_s: float = 20.0
+    program: Program,
+    backlog: Backlog,
+    place: Track,
+    *,
+    window_s: float = 20.0,
+    joined_first: bool = False,
 ) -> float:
     """Frames a second from the first committed offset to the last, or to the window's end.
 
     Start-up is left out: before the first commit a contender joins its group and makes ready.
+
+    Args:
+        program: What is measured.
+        backlog: Its work.
+        place: Kafka.
+        window_s: How long a slow one is watched.
+        joined_first: Append the frames when every worker has joined the group; else before.
     """
-    names = TopicNames(f"bench-{uuid4().hex[:8]}.")
-    ensure_topics(place.servers, names, place.partitions)
-    backlog.append(place.servers, names)
+    names = new_topics(place)
+    if not joined_first:
+        backlog.append(place.servers, names)
     progress = Progress(place, names)
     with running(program, names, place) as run:
+        if joined_first:
+            _wait_for_members(program.workers, place, names, run)
+            backlog.append(place.servers, names)
         rate = _watched(progress, backlog.frames, window_s, run)
         whole = progress.done() == backlog.frames
     progress.close()
@@ -178,6 +201,20 @@ class Progress:
     def close(self) -> None:
         """Let go of Kafka."""
         self._consumer.close()
+
+
+def _wait_for_members(workers: int, place: Track, names: TopicNames, run: Run) -> None:
+    admin = AdminClient({"bootstrap.servers": place.servers, "log_level": 0})
+    group = names.processor_app_id
+    end = time.perf_counter() + _STALL_S
+    while time.perf_counter() < end:
+        run.check()
+        with suppress(KafkaException):  # there is no such group yet
+            found = admin.describe_consumer_groups([group])[group].result(_TIMEOUT_S)
+            if len(found.members) == workers and found.state == ConsumerGroupState.STABLE:
+                return
+        time.sleep(_POLL_S)
+    raise ContenderError(f"did not come to {workers} members of its group", run)
 
 
 def _watched(progress: Progress, frames: int, window_s: float, run: Run) -> float:

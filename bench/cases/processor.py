@@ -19,7 +19,7 @@ _CHARGE_POINTS: Final = 1000
 
 def run(size: Size) -> None:
     """Frames a second of each contender."""
-    backlog = Backlog(_CHARGE_POINTS, size.of(300_000, 4_000))
+    backlog = Backlog.of_new_fleet(_CHARGE_POINTS, size.of(300_000, 4_000))
     chunk = str(size.of(5_000, 250))
     raw = python("bench.contenders.raw_loop", "--chunk", chunk)
     programs = {

@@ -19,11 +19,12 @@ ROOT = Path(__file__).parents[2]
 PARTITIONS = 2
 
 
+@pytest.mark.parametrize("case", ["processor", "processor_latency"])
 def test_the_processor_and_a_raw_loop_do_the_same_work(
-    kafka: KafkaBroker | ExistingKafka,
+    case: str, kafka: KafkaBroker | ExistingKafka
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "processor", "--size", "quick"],
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-m", "bench", case, "--size", "quick"],
         cwd=ROOT,
         env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers},
         capture_output=True,
@@ -31,7 +32,8 @@ def test_the_processor_and_a_raw_loop_do_the_same_work(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "BENCH processor/chargelog " in done.stdout
+    assert f"BENCH {case}" in done.stdout
+    assert "/chargelog " in done.stdout
     assert " vs=raw-loop\n" in done.stdout
 
 
@@ -48,7 +50,7 @@ def test_missing_or_wrong_events_fail_the_benchmark(
 ) -> None:
     servers, names = kafka.bootstrap_servers, Misdirected(topic_prefix)
     ensure_topics(servers, TopicNames(topic_prefix), PARTITIONS)
-    backlog = Backlog(2, 100)
+    backlog = Backlog.of_new_fleet(2, 100)
     with pytest.raises(AssertionError, match="are missing"):
         backlog.check(servers, names, PARTITIONS, whole=True)
     backlog.append(servers, names)  # frames where events should be
