@@ -8,3 +8,7 @@ changes nothing in what comes out, and what a stopped run has done need not be d
                                          └──► partition n of an events topic
                                          └──► differences from what there is
 """
+
+from processor.replay.notebook import RejectedLinesWarning, Replay, replay
+
+__all__ = ["RejectedLinesWarning", "Replay", "replay"]

@@ -31,7 +31,7 @@ FROM_CHARGE_POINT: Final = frozenset({
     "NotifyDERAlarm", "NotifyDERStartStop", "NotifyDisplayMessages", "NotifyEVChargingNeeds",
     "NotifyEVChargingSchedule", "NotifyEvent", "NotifyMonitoringReport",
     "NotifyPeriodicEventStream", "NotifyPriorityCharging", "NotifyReport", "NotifySettlement",
-    "NotifyWebPaymentStarted", "OpenPeriodicEventStream", "ClosePeriodicEventStream",
+    "OpenPeriodicEventStream", "ClosePeriodicEventStream",
     "PublishFirmwareStatusNotification", "PullDynamicScheduleUpdate", "ReportChargingProfiles",
     "ReportDERControl", "ReservationStatusUpdate", "TransactionEvent", "VatNumberValidation",
 })  # fmt: skip

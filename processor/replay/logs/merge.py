@@ -97,14 +97,17 @@ class History:
             # This file's turn lasts until another one's next entry is due before its own.
             until = min(
                 (heap[0][0], heap[0][1]) if heap else (_NEVER, 0),
-                (waiting[-1][0], waiting[-1][1]) if waiting else (_NEVER, 0),
+                # Strictly before it: what both have at that time has to meet.
+                (waiting[-1][0], -1) if waiting else (_NEVER, 0),
             )
-            if until[0] == _NEVER:
-                yield from one.rest()
-            elif not heap:
-                yield from one.alone(until)
-            else:
+            if heap:
                 yield from self._without_repeats(one, until)
+            else:
+                if self._seen:
+                    # Another file had this time too, and ended with it.
+                    yield from self._without_repeats(one, (self._seen_due, number))
+                    self._seen.clear()
+                yield from one.rest() if until[0] == _NEVER else one.alone(until)
             if one.next is None:
                 self._open.remove(one)
                 self._read += _size(one.log.path)
