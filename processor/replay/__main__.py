@@ -3,6 +3,7 @@
 import shlex
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,9 @@ def main() -> int:
         _say(str(error))
         # A wrong tariff or profile is a wrong option; what happens on the way is not.
         return EXIT_USAGE if isinstance(error, UsageError) else _EXIT_FAILED
+    except Exception:  # noqa: BLE001 - else Python's exit code, which here means differences
+        traceback.print_exc()
+        return _EXIT_FAILED
 
 
 def _run(

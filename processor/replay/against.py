@@ -60,18 +60,23 @@ def split(against: str, kafka: Kafka, lanes: int, selection: Selection, folder: 
         ]
         for part in parts:
             part.write(encode(view) + b"\n")
-        for event in events:
-            client_id = event["clientId"]
-            micros = int(event["eventId"].rpartition("_")[2]) // 1000
+        for client_id, micros, event in events:
             if wanted[client_id] and selection.has_time(micros):
                 parts[lane_of[client_id]].write(encode(event) + b"\n")
                 count += 1
     return count
 
 
-def _opened(against: str, kafka: Kafka) -> tuple[ViewName, Iterator[Fields]]:
+class _There(NamedTuple):
+    client_id: str
+    micros: int
+    event: Fields
+
+
+def _opened(against: str, kafka: Kafka) -> tuple[ViewName, Iterator[_There]]:
     if against.startswith(TOPIC):
-        return "exact", _of_topic(against.removeprefix(TOPIC), kafka)
+        topic = against.removeprefix(TOPIC)
+        return "exact", _told(_of_topic(topic, kafka), topic)
     view, read = _FILES[suffix_of(against, _FILES)]
     if not Path(against).is_file():
         raise UsageError(f"there is no file {against}; to compare with a topic write {TOPIC}<name>")
@@ -158,11 +163,10 @@ def columns_of_row(row: dict[str, Any]) -> Fields:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _told(events: Iterator[Fields], path: str) -> Iterator[Fields]:
+def _told(events: Iterator[Fields], path: str) -> Iterator[_There]:
     try:
-        yield from events
-    except ReplayError:
-        raise
+        for event in events:
+            yield _There(event["clientId"], int(event["eventId"].rpartition("_")[2]) // 1000, event)
     # Whatever the readers of three formats raise on what is none of them.
     except (*BROKEN, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise ReplayError(f"{path} holds no business events: {error!r}") from error

@@ -93,7 +93,7 @@ def show(outcome: Outcome, console: Console) -> None:
 def show_rejects(rejected: Mapping[str, int], path: object, console: Console) -> None:
     """What was rejected, and where it is listed."""
     if rejected:
-        table = _table("rejected", "")
+        table = _table("rejected", "lines")
         for reason, number in sorted(rejected.items()):
             table.add_row(reason, f"{number:,}")
         console.print(table)

@@ -1,6 +1,6 @@
 """Writes `depot.log`: a day of a bus depot's charge points, as SteVe logs it.
 
-    python samples/depot_day.py            # writes samples/depot.log anew, the same bytes
+    python examples/depot_day.py            # writes examples/depot.log anew, the same bytes
 
 Five charge points with two connectors each. Buses come and go, some stay over midnight; the log's
 times name no zone (it is Europe/Berlin). Not all goes well: the Stop of one bus never comes, one
