@@ -57,7 +57,9 @@ class IngressSettings(KafkaSettings):
         (), description="PEM files of their keys, in the same order"
     )
     ingress_tls_client_ca_file: Path | None = Field(
-        None, description="PEM file of those who sign charge points' certificates (profile 3)"
+        None,
+        description="PEM file of those who sign charge points' certificates, and of their "
+        "revocation lists, if any (profile 3)",
     )
     ingress_ops_host: str = Field(
         "127.0.0.1", min_length=1, description="address of health checks and metrics"

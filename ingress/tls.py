@@ -13,6 +13,8 @@ _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA3
 to have them (security whitepaper edition 3 A00.FR.317; OCPP 2.0.1 Part 2 A00.FR.318).
 """
 
+_CRL: Final = b"-----BEGIN X509 CRL-----"
+
 
 class Tls:
     """The server's side of TLS; certificates are read again when their files change.
@@ -21,8 +23,9 @@ class Tls:
         certificates: PEM files, each the server's certificate and the intermediate ones after it.
             One with an ECDSA key and one with an RSA key serve every charge point (A00.FR.318).
         keys: PEM files: their private keys, in the same order, not encrypted.
-        client_ca: PEM file: the authorities that charge points' certificates are signed by; where
-            given, a charge point has to show one (profile 3).
+        client_ca: PEM file: the authorities that charge points' certificates are signed by, and
+            their revocation lists, if there are any; where given, a charge point has to show a
+            certificate (profile 3).
 
     Raises:
         TlsFileError: At construction: a file can't be read or doesn't fit.
@@ -42,6 +45,8 @@ class Tls:
     def reload(self, *, force: bool) -> None:
         """Take up changed files for the handshakes to come."""
         self._contexts.reload(force=force)
+        # A connection takes these from the context that it begins with, whichever it goes on with.
+        self.context.verify_flags = self._contexts.value.verify_flags
 
     def _take_current(
         self, connection: ssl.SSLSocket | ssl.SSLObject, _: str | None, __: ssl.SSLContext
@@ -66,6 +71,10 @@ def _context(pairs: Sequence[tuple[Path, Path]], client_ca: Path | None) -> ssl.
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(client_ca)
+            if _CRL in client_ca.read_bytes():
+                # A certificate that its authority took back is refused, and so is every one as soon
+                # as the list is out of date: OpenSSL can't know then.
+                context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         except OSError as error:
             raise TlsFileError(f"{client_ca} can't be used: {error}") from error
     return context

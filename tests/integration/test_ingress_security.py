@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import datetime as dt
 import os
 import shutil
 import ssl
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from ingress_kit import (
     OCPP16,
     ask,
@@ -40,6 +43,8 @@ Kafka = KafkaBroker | ExistingKafka
 
 PASSWORD = b"0123456789abcdef"
 HEARTBEAT = call("1", "Heartbeat", {})
+TLS_REFUSALS = (ssl.SSLError, OSError, EOFError, InvalidHandshake)
+"""In TLS 1.3 the client learns of it only when it reads, in one of these ways."""
 
 
 class Files:
@@ -243,9 +248,8 @@ async def test_profile_3_asks_for_the_certificate_of_the_identity(
             async with secure(ingress, "CP2", shows(files.ca, "a.example.com", common_name="CP1")):
                 pass
         assert refused.value.response.status_code == 403
-        # In TLS 1.3 the client learns of it only when it reads.
         for context in (files.trust(), shows(foreign, "x.example.com", common_name="CP1")):
-            with pytest.raises((ssl.SSLError, OSError, EOFError, InvalidHandshake)):
+            with pytest.raises(TLS_REFUSALS):
                 async with secure(ingress, "CP1", context):
                     pass
 
@@ -281,10 +285,60 @@ async def test_changed_certificates_are_for_new_connections_and_leave_the_old_al
         ingress.reload(force=False)
         async with secure(ingress, "CP2", shows(new_ca, "CP2")) as websocket:
             assert await answered(websocket)
-        with pytest.raises((ssl.SSLError, OSError, EOFError, InvalidHandshake)):
+        with pytest.raises(TLS_REFUSALS):
             async with secure(ingress, "CP2", shows(files.ca, "CP2")):
                 pass
         assert await answered(old)
+
+
+def _revocation_list(ca: trustme.CA, *revoked: int, days: int = 1) -> bytes:
+    key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer)
+        .last_update(now - dt.timedelta(days=2))
+        .next_update(now + dt.timedelta(days=days))
+    )
+    for serial in revoked:
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+        )
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+async def test_a_certificate_that_was_taken_back_is_refused(
+    kafka: Kafka, topic_prefix: str, files: Files
+) -> None:
+    contexts: list[ssl.SSLContext] = []
+    serials = []
+    for name in ("CP1", "CP2"):
+        issued = files.ca.issue_cert(f"{name}.example.com", common_name=name)
+        contexts.append(files.trust())
+        issued.configure_cert(contexts[-1])
+        (pem,) = issued.cert_chain_pems
+        serials.append(x509.load_pem_x509_certificate(pem.bytes()).serial_number)
+    authority = files.ca.cert_pem.bytes()
+    async with running(kafka, topic_prefix, files, 3) as ingress:
+        files.client_ca.write_bytes(authority + _revocation_list(files.ca, serials[0]))
+        ingress.reload(force=False)
+        async with secure(ingress, "CP2", contexts[1]) as websocket:
+            assert await answered(websocket)
+        with pytest.raises(TLS_REFUSALS):
+            async with secure(ingress, "CP1", contexts[0]):
+                pass
+        # A list that is out of date says nothing any more; without one there is nothing to say.
+        files.client_ca.write_bytes(authority + _revocation_list(files.ca, days=-1))
+        ingress.reload(force=False)
+        with pytest.raises(TLS_REFUSALS):
+            async with secure(ingress, "CP2", contexts[1]):
+                pass
+        files.client_ca.write_bytes(authority)
+        ingress.reload(force=False)
+        async with secure(ingress, "CP1", contexts[0]) as websocket:
+            assert await answered(websocket)
 
 
 async def test_the_service_takes_up_changed_files_by_itself(
@@ -373,12 +427,11 @@ def test_files_that_do_not_fit_are_refused_at_start(files: Files) -> None:
         Ingress(settings)
 
 
-def _password(path: Path, *arguments: str, typed: str = "") -> tuple[str, str]:
+def _add_with_generated_password(path: Path, name: str) -> tuple[str, str]:
     """What the command prints on standard output and standard error."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "ingress", "password", *arguments],
+        [sys.executable, "-m", "ingress", "password", "add", name, "--generate"],
         env={**os.environ, "INGRESS_PASSWORD_FILE": str(path)},
-        input=typed,
         capture_output=True,
         text=True,
         timeout=60,
@@ -404,12 +457,9 @@ async def test_passwords_are_entered_by_command_and_taken_up_while_connections_s
         Ingress(settings) as ingress,
         charge_point(ingress, "CP1", additional_headers=cp1) as standing,
     ):
-        generated, said = _password(path, "add", "CP2", "--generate")
+        generated, said = _add_with_generated_password(path, "CP2")
         assert said == f"CP2 added in {path}\n"
-        assert _password(path, "add", "CP1", typed="another password\n") == (
-            "",
-            f"CP1 changed in {path}\n",
-        )
+        enter(path, "CP1", b"another password")
         ingress.reload(force=False)
         cp2 = basic("CP2", generated.strip().encode())
         async with charge_point(ingress, "CP2", additional_headers=cp2) as websocket:
