@@ -232,6 +232,8 @@ def _digits(value: object, found: set[str]) -> str | None:
         return str(value)
     if type(value) is float:
         digits = repr(value)
+        if "e" not in digits:
+            return digits
     else:
         found.add(SCHEMA_VIOLATION)
         match = _NUMBER.fullmatch(value) if type(value) is str else None
