@@ -26,7 +26,11 @@ class _Payload(
 
 
 class Started(_Payload, frozen=True):
-    """A session opened: the StartTransaction result that assigned its id (OCPP 1.6 §4.8)."""
+    """A session opened.
+
+    In OCPP 1.6 with the StartTransaction result that assigned its id (§4.8), from 2.0.1 on with the
+    TransactionEvent Started (Part 2, E).
+    """
 
     transaction_id: TransactionId
     connector_id: int | None
@@ -38,7 +42,10 @@ class Started(_Payload, frozen=True):
 
 
 class Completed(_Payload, frozen=True):
-    """A session ended (OCPP 1.6 §4.10); `status` is `completed` or `abandoned`."""
+    """A session ended (OCPP 1.6 §4.10; from 2.0.1 on TransactionEvent Ended).
+
+    `status` is `completed` or `abandoned`.
+    """
 
     transaction_id: TransactionId
     connector_id: int | None
