@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_it_prints_the_latencies_against_bare_mqtt(kafka: KafkaBroker | ExistingKafka) -> None:
-    done = subprocess.run(  # noqa: S603 - our own command line
+    done = subprocess.run(
         [sys.executable, "-m", "bench", "end_to_end", "--size", "quick"],
         cwd=ROOT,
         capture_output=True,
