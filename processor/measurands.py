@@ -243,7 +243,7 @@ def _number_text(value: object, found: set[str]) -> str | None:
         if type(value) is not int and type(value) is not float:
             return None
         value = repr(value)
-    if value.isascii() and value.isdigit():
+    if value.isascii() and (value.isdigit() or value.replace(".", "", 1).isdigit()):
         return value
     # Some firmware pads its numbers with blanks.
     value = value.strip()

@@ -2,7 +2,7 @@
 
 from typing import Final, TypeAlias
 
-from schemas.events import BusinessEvent
+from schemas.events import PAYLOAD_TYPES, BusinessEvent
 from schemas.frames import OcppFrame
 from schemas.timestamps import format_micros
 
@@ -10,6 +10,9 @@ Headers: TypeAlias = list[tuple[str, bytes]]
 
 _SPEC: Final = ("ce_specversion", b"1.0")
 _AVRO: Final = ("content-type", b"application/avro")
+_EVENT_TYPES: Final[dict[str, tuple[str, bytes]]] = {
+    name: ("ce_type", f"chargelog.{name}".encode()) for name in PAYLOAD_TYPES
+}
 
 
 def frame_headers(frame: OcppFrame) -> Headers:
@@ -29,7 +32,7 @@ def event_headers(event: BusinessEvent) -> Headers:
     return [
         _SPEC,
         ("ce_id", event.event_id.encode()),
-        ("ce_type", f"chargelog.{event.event_type}".encode()),
+        _EVENT_TYPES[event.event_type],
         ("ce_source", _source(event.client_id)),
         ("ce_time", format_micros(event.timestamp).encode()),
         _AVRO,

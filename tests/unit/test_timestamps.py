@@ -102,3 +102,19 @@ def test_formats_are_rfc_3339_in_utc(moment: datetime) -> None:
 def test_seconds_are_cut_as_the_contract_shows_them() -> None:
     assert format_seconds(US + 999_999) == "2023-12-07T10:15:30Z"
     assert format_micros(US + 7) == "2023-12-07T10:15:30.000007Z"
+
+
+@given(st.datetimes())
+def test_any_moment_is_written_as_datetime_writes_it(moment: datetime) -> None:
+    micros = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        microseconds=1
+    )
+    assert format_seconds(micros) == f"{moment.isoformat(timespec='seconds')}Z"
+    assert format_micros(micros) == f"{moment.isoformat(timespec='microseconds')}Z"
+
+
+@pytest.mark.parametrize("micros", [2**63 - 1, -(2**63)])
+def test_a_moment_outside_the_calendar_can_not_be_written(micros: int) -> None:
+    for write in (format_seconds, format_micros):
+        with pytest.raises(OverflowError):
+            write(micros)
