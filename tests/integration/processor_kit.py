@@ -77,6 +77,14 @@ def is_ready(port: int) -> bool:
         return False
 
 
+def measured(port: int) -> dict[str, float]:
+    """The worker's own metrics by name, labels included."""
+    prefix = "chargelog_processor_"
+    lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text.splitlines()
+    figures = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in figures)}
+
+
 def history(charge_points: int, sessions: int) -> list[OcppFrame]:
     """Whole sessions of several charge points, interleaved; CP2, CP6, … speak OCPP 2.0.1."""
     at = 1_701_944_130_000_000_000

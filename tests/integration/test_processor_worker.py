@@ -1,6 +1,5 @@
 """The worker as a process of its own, on a real Kafka; the pure fold says what must come out."""
 
-import re
 import signal
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from processor_kit import (
     history,
     is_ready,
     java_partition,
+    measured,
     read,
     without_repetitions,
     worker,
@@ -82,18 +82,12 @@ def test_any_worker_answers_for_every_charge_point(
     frames = history(charge_points=12, sessions=1)
     append(kafka, names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
     ports = [free_port(), free_port()]
-
-    def rows_held(port: int) -> int:
-        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-        found = re.search(r"^chargelog_processor_partitions (\d+)", text, re.MULTILINE)
-        return 0 if found is None else int(found[1])
-
     with (
         worker(kafka, topic_prefix, ports[0], tmp_path / "first.log"),
         worker(kafka, topic_prefix, ports[1], tmp_path / "second.log"),
     ):
         eventually(
-            lambda: all(is_ready(port) and rows_held(port) == PARTITIONS / 2 for port in ports),
+            lambda: all(is_ready(port) and measured(port)["partitions"] == 2 for port in ports),
             f"both workers hold two partitions; see {tmp_path}",
         )
         eventually(lambda: len(read(kafka, names.events)) == len(fold(frames)[0]), "every event")
@@ -101,6 +95,50 @@ def test_any_worker_answers_for_every_charge_point(
             for number in range(12):
                 url = f"http://127.0.0.1:{port}/charge-points/CP{number}"
                 assert requests.get(url, timeout=5).json()["clientId"] == f"CP{number}"
+
+
+def test_workers_that_come_and_die_under_load_lose_and_repeat_nothing(
+    kafka: Kafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    names = TopicNames(topic_prefix)
+    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    frames = history(charge_points=12, sessions=150)
+    records = [(one.client_id, FRAMES.encode(one)) for one in frames]
+    expected, rows = fold(frames)
+    first, second = free_port(), free_port()
+    third = len(records) // 3
+    few = {"PROCESSOR_CHUNK_FRAMES": "40"}
+    append(kafka, names.frames, records[:third])
+    with worker(kafka, topic_prefix, first, tmp_path / "first.log", **few) as killed:
+        eventually(lambda: len(read(kafka, names.events)) > 100, "first events")
+        append(kafka, names.frames, records[third : 2 * third])
+        with worker(kafka, topic_prefix, second, tmp_path / "second.log", **few):
+            eventually(
+                lambda: all(
+                    is_ready(port) and measured(port)["partitions"] == 2 for port in (first, second)
+                ),
+                f"both workers hold two partitions; see {tmp_path}",
+            )
+            held = measured(first)
+            # The rows of the partitions that went away are freed.
+            assert len([name for name in held if name.startswith("rows{")]) == 2
+            killed.kill()
+            append(kafka, names.frames, records[2 * third :])
+            eventually(
+                lambda: (
+                    sum(n for name, n in measured(second).items() if name.startswith("rows{"))
+                    == len(rows)
+                    and len(read(kafka, names.events)) >= len(expected)
+                ),
+                f"every event; see {tmp_path}",
+            )
+            figures = measured(second)
+    got = [value for _, value in read(kafka, names.events)]
+    assert by_charge_point(got) == by_charge_point([EVENTS.encode(event) for event in expected])
+    assert dict(read(kafka, names.connectors_changelog)) == rows
+    assert figures["recovery_seconds"] > 0
+    assert figures["transaction_seconds_count"] > 0
+    assert sum(n for name, n in figures.items() if name.startswith("lag{")) == 0
 
 
 def test_poison_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
@@ -117,8 +155,7 @@ def test_poison_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
         ((key, value),) = read(kafka, names.dead_letter)
         letter = dead_letter_codec().decode(value)
         assert (key, letter.client_id, letter.offset) == (b"CP0", "CP0", 0)
-        metrics = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-        assert "chargelog_processor_dead_letters_total 1.0" in metrics
+        assert measured(port)["dead_letters_total"] == 1
 
 
 def test_a_row_that_cant_be_read_ends_the_worker_with_a_message_that_names_it(
