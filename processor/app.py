@@ -68,8 +68,8 @@ class KafkaBacking:
         topic = self._outcome.names.connectors_changelog
         return restore(self._servers, topic, partitions, is_wanted)
 
-    def committed(self, partitions: Sequence[int]) -> Mapping[int, int | None]:
-        """Of the consumer group."""
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Of the consumer group; the partition's first offset where none is committed."""
         return self._group.committed(partitions)
 
 

@@ -6,7 +6,9 @@ tests/unit/test_faust_internals.py tells when it has changed:
 
     here                                  why
     ChunkThread._fetch_records            the records of a partition become one
-    ChunkThread.seek_to_committed         to know from which offset was read
+    ChunkThread.seek_to_committed         to know from which offset was read; and aiokafka seeks
+                                          nothing where no offset is committed yet, so that what
+                                          was fetched and thrown away in a rebalance stayed lost
     ChunkThread.on_partitions_assigned    the same, for a new assignment
     ChunkThread._create_worker_consumer   read_committed without Faust's own transactions, with
                                           which alone Faust sets it
@@ -86,11 +88,16 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         found: dict[TP, int] = {}  # the values may be None, whatever Faust's annotation says
         for tp in consumer.assignment():
-            # One by one: nothing can be fetched between the seek and the line behind it.
-            offset = (await consumer.seek_to_committed(tp))[tp]
-            found[tp] = offset
-            if offset is not None:
+            if tp.topic in self.app.tables.changelog_topics:
+                continue  # paused; nobody reads them here
+            # One by one: nothing can be fetched between a seek and the line behind it.
+            offset = found[tp] = (await consumer.seek_to_committed(tp))[tp]
+            if offset:  # as aiokafka has it: only then did it seek
                 self._starts[tp] = offset
+            else:
+                beginning = (await consumer.beginning_offsets([tp]))[tp]
+                consumer.seek(tp, beginning)
+                self._starts[tp] = beginning
         return found
 
     async def _fetch_records(

@@ -41,7 +41,7 @@ class Held(Protocol):
         """Its rows."""
 
     @property
-    def next_offset(self) -> int | None:
+    def next_offset(self) -> int:
         """The offset behind the last frame that was committed."""
 
 
@@ -72,7 +72,7 @@ class HeldCollector(Collector):
             rows.add_metric([str(number)], len(partition.rows))
             end = self._end_of(number)
             if end is not None:
-                lag.add_metric([str(number)], max(0, end - (partition.next_offset or 0)))
+                lag.add_metric([str(number)], max(0, end - partition.next_offset))
         yield rows
         yield lag
 

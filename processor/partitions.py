@@ -42,8 +42,8 @@ class Backing(Protocol):
     ) -> Mapping[int, PartitionRows]:
         """The rows as they were committed last."""
 
-    def committed(self, partitions: Sequence[int]) -> Mapping[int, int | None]:
-        """The source offsets as they were committed last."""
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """The source offsets as they were committed last; the first where none was."""
 
 
 class HeldPartition:
@@ -54,7 +54,7 @@ class HeldPartition:
         generation: The group's last generation in which it was this worker's.
         writer: Writes its chunks.
         rows: Its state, as of `next_offset`.
-        next_offset: The offset behind the last frame that was committed; None if none was.
+        next_offset: The offset behind the last frame that was committed.
         waiting: Fetched, not processed.
         task: The chunk under way.
         is_full: Whether it is fetched no further for now.
@@ -65,7 +65,7 @@ class HeldPartition:
         self.generation = generation
         self.writer = writer
         self.rows = PartitionRows()
-        self.next_offset: int | None = None
+        self.next_offset = 0
         self.waiting: deque[Fetched] = deque()
         self.task: asyncio.Task[None] | None = None
         self.is_full = False
@@ -81,7 +81,7 @@ class HeldPartition:
         while self.waiting and len(records) < limit:
             fetched = self.waiting.popleft()
             records += due(fetched, expected)
-            expected = max(expected or 0, fetched.records[-1].offset + 1)
+            expected = max(expected, fetched.records[-1].offset + 1)
         return records
 
 

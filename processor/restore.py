@@ -5,6 +5,7 @@ slower (docs/benchmarks.md), and it leaves the rows of all partitions in one dic
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Final, cast
 
 from confluent_kafka import (
@@ -21,9 +22,9 @@ from processor.state import RowError
 from schemas.errors import ChargelogError
 
 _BATCH: Final = 10_000
-_POLL_S: Final = 0.1
+_TIMEOUT_S: Final = 60.0
+_POLL_S: Final = 0.02
 """`consume` waits for a full batch or this long, so it is also what the end of reading costs."""
-_SILENT_POLLS: Final = 600
 
 
 class RestoreError(ChargelogError):
@@ -68,6 +69,8 @@ def restore(
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
+            # Nothing is appended while this reads: its end need not be waited for.
+            "fetch.wait.max.ms": 10,
             # Rows are small, their number is not: let the fetcher run ahead of the loop.
             "fetch.message.max.bytes": 4 * 1024 * 1024,
             "queued.min.messages": 200_000,
@@ -75,6 +78,8 @@ def restore(
         }
     )
     try:
+        # librdkafka 2.16 looks every 500 ms whether it knows the partitions' leader by now.
+        consumer.list_topics(topic, timeout=_TIMEOUT_S)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in rows])
         _read(consumer, topic, rows, is_wanted)
     except KafkaException as error:
@@ -91,23 +96,23 @@ def _read(
     is_wanted: Callable[[], bool],
 ) -> None:
     unfinished = set(rows)
-    silent = 0
+    heard, trouble = monotonic(), "Kafka says nothing"
     while unfinished:
         if not is_wanted():
             raise RestoreInterruptedError(f"{topic}: the partitions went to another worker")
-        messages = consumer.consume(_BATCH, _POLL_S)
-        silent = 0 if messages else silent + 1
-        if silent > _SILENT_POLLS:
-            raise RestoreError(f"{topic}: no record and no end from {sorted(unfinished)}")
-        for message in messages:
+        if monotonic() - heard > _TIMEOUT_S:
+            raise RestoreError(f"{topic} {sorted(unfinished)} can't be read to the end: {trouble}")
+        for message in consumer.consume(_BATCH, _POLL_S):
             error = message.error()
             partition = cast("int", message.partition())  # None is for records to be produced
             if error is None:
                 rows[partition].restore(_key(message, topic), message.value())
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
                 unfinished.discard(partition)
-            elif not error.retriable():
-                raise KafkaException(error)
+            else:
+                trouble = error.str()  # a broker that is away, perhaps: librdkafka tries on
+                continue
+            heard = monotonic()
 
 
 def _key(message: Message, topic: str) -> str:

@@ -42,7 +42,7 @@ class Fetched(msgspec.Struct, frozen=True):
     Attributes:
         partition: Their partition.
         start: The offset from which was read; the first record may lie behind it, where markers of
-            transactions stand between. None where the partition has no committed offset yet.
+            transactions stand between. None where it was not said from which.
         records: In the order of their offsets; at least one.
     """
 
@@ -55,20 +55,18 @@ class SequenceError(ChargelogError):
     """The records are not the ones that follow what was committed."""
 
 
-def due(fetched: Fetched, next_offset: int | None) -> Sequence[SourceRecord]:
+def due(fetched: Fetched, next_offset: int) -> Sequence[SourceRecord]:
     """The records that were not processed before, often all.
 
     Args:
         fetched: What was read.
-        next_offset: The offset after the last one committed; None if none was.
+        next_offset: The offset after the last one committed; the partition's first if none was.
 
     Raises:
         SequenceError: Records are missing, or the topic was made anew and counts from 0 again.
             Going on would lose frames without a word.
     """
     records, start = fetched.records, fetched.start
-    if next_offset is None:
-        return records
     first = records[0].offset
     if start is not None and first < start:
         raise SequenceError(

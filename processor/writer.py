@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
+from time import monotonic, sleep
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -30,6 +31,8 @@ _COMMIT_S: Final = 45.0
 _ABORT_S: Final = 5.0
 _DELIVERY_MS: Final = 30_000
 _SLICE_S: Final = 0.5
+_RETRY_S: Final = 0.2
+_CONNECTING_S: Final = 0.05
 
 
 class NotWrittenError(ChargelogError):
@@ -146,6 +149,9 @@ class TransactionalWriter:
     def open(self) -> None:
         """End the previous owner's transaction, if there is one, and shut it out."""
         try:
+            # librdkafka 2.16 looks every 500 ms whether a broker is connected by now.
+            self._producer.list_topics(self._outcome.names.frames, timeout=_TIMEOUT_S)
+            sleep(_CONNECTING_S)
             self._producer.init_transactions(_TIMEOUT_S)
         except KafkaException as error:
             raise self._failed("can't be taken over", error) from error
@@ -215,27 +221,37 @@ class Group:
         """The group, without member and generation."""
         return self._consumer.consumer_group_metadata()
 
-    def committed(self, partitions: Sequence[int]) -> dict[int, int | None]:
-        """The committed offset of each partition; None where there is none. Blocks.
+    def committed(self, partitions: Sequence[int]) -> dict[int, int]:
+        """The committed offset of each partition, or its first one where there is none. Blocks.
 
         Raises:
             NotWrittenError: Kafka does not say.
         """
-        try:
-            found = self._consumer.committed(
-                [TopicPartition(self._topic, number) for number in partitions], _TIMEOUT_S
-            )
-        except KafkaException as error:
-            raise NotWrittenError(
-                f"the committed offsets of {self._topic} can't be read: {error.args[0].str()}"
-            ) from error
-        for entry in found:
+        end = monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return self._committed(partitions)
+            except KafkaException as error:
+                # What was just made, or a broker that just came back, has no leader yet.
+                if monotonic() > end:
+                    raise NotWrittenError(
+                        f"the committed offsets of {self._topic} can't be read: "
+                        f"{error.args[0].str()}"
+                    ) from error
+                sleep(_RETRY_S)
+
+    def _committed(self, partitions: Sequence[int]) -> dict[int, int]:
+        sources = [TopicPartition(self._topic, number) for number in partitions]
+        offsets = {}
+        for entry in self._consumer.committed(sources, _TIMEOUT_S):
             if entry.error is not None:
-                raise NotWrittenError(
-                    f"the committed offset of {self._topic} {entry.partition} can't be read: "
-                    f"{entry.error.str()}"
-                )
-        return {entry.partition: entry.offset if entry.offset >= 0 else None for entry in found}
+                raise KafkaException(entry.error)
+            offsets[entry.partition] = entry.offset
+        for source in sources:
+            if offsets[source.partition] < 0:
+                first, _ = self._consumer.get_watermark_offsets(source, _TIMEOUT_S)
+                offsets[source.partition] = first
+        return offsets
 
 
 class OrderedWriter:

@@ -157,15 +157,16 @@ def answer_for(client_id: str, rows: MemoryRows) -> dict[str, Any]:
     """What /charge-points/{client_id} must say."""
     row = rows.get(row_key(client_id, CHARGE_POINT))
     assert isinstance(row, ChargePointRow)
-    connectors = {number: rows.get(row_key(client_id, number)) for number in row.connectors}
+    connectors = {str(number): rows.get(row_key(client_id, number)) for number in row.connectors}
     return {
         "clientId": client_id,
         "chargePoint": orjson.loads(encode_row(row)),
         "connectors": {
-            str(number): orjson.loads(encode_row(connector))
+            number: orjson.loads(encode_row(connector))
             for number, connector in connectors.items()
             if connector is not None
         },
+        "evses": {},  # the load speaks OCPP 1.6
     }
 
 
