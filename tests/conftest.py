@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
 from devstack.settings import StackSettings
 from devstack.stack import Ports, Stack
+
+# Without time limits, which a busy machine breaks, and with the same examples on every machine.
+# `HYPOTHESIS_PROFILE=default make test` looks for new ones.
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")
