@@ -43,6 +43,8 @@ _OCPP20: Final[dict[tuple[str, str | None, str], Handler]] = {
     ("CALL", "StatusNotification", INBOUND): evse_status_notified,
     ("CALL", "NotifyEvent", INBOUND): event_notified,
     ("CALL", "TransactionEvent", INBOUND): transaction_reported,
+    # OCPP 2.1 knows no such SEND; should a charge point send it so, it is a fact all the same.
+    ("SEND", "TransactionEvent", INBOUND): transaction_reported,
     ("CALLRESULT", "TransactionEvent", OUTBOUND): transaction_answered,
     ("CALLRESULT", None, OUTBOUND): transaction_answered,
     ("CALL", "MeterValues", INBOUND): meter_values_reported,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from frames2x import READING, START, STOP, TX, Story2x, register, sample, the
-from frames16 import REGISTER, kinds
+from frames16 import REGISTER, frame, kinds
 
 from processor.reducer import IndigestibleFrameError
 from processor.tariff import Tariffs
@@ -503,10 +503,23 @@ def test_what_2_1_adds_tells_nothing_of_a_session() -> None:
     story.started(info={"tariffId": "t1", "operationMode": "ChargingOnly"}, evseSleep=True)
     cost = the(story.ended(1, costDetails=details, info={"tariffId": "t1"}), "session_cost")
     assert cost["payload"]["currency"] == "USD"
-    stream = {"id": 1, "pending": 0, "basetime": READING, "data": [{"t": 0.5, "v": "8"}]}
     before = dict(story.rows.rows)
-    for action in ("NotifyPeriodicEventStream", "NotifySettlement", "NotifyDERAlarm"):
-        assert story.call(action, stream) == []
-    assert story.call("CostUpdated", {"totalCost": 1, "transactionId": TX},
-                      direction="outbound") == []  # fmt: skip
+    for action in ("NotifySettlement", "NotifyDERAlarm"):
+        assert story.call(action, {"transactionId": TX}) == []
+    assert (
+        story.call("CostUpdated", {"totalCost": 1, "transactionId": TX}, direction="outbound") == []
+    )
+    stream = '{"id":1,"pending":0,"basetime":"2023-12-07T10:30:30Z","data":[{"t":0.5,"v":"8"}]}'
+    sent = f'[6,"s1","NotifyPeriodicEventStream",{stream}]'
+    assert story.put(frame(sent, kind="SEND", action="NotifyPeriodicEventStream")) == []
+    complaint = '[5,"m1","FormatViolation","",{}]'
+    assert story.put(frame(complaint, kind="CALLRESULTERROR", action="TransactionEvent")) == []
     assert story.rows.rows == before
+
+
+def test_a_transaction_event_that_is_sent_without_asking_for_an_answer_counts() -> None:
+    story = Story2x(protocol="ocpp2.1")
+    payload = f'{{"eventType":"Started","timestamp":"{START}","triggerReason":"Trigger","seqNo":0,'
+    sent = f'[6,"s1","TransactionEvent",{payload}"transactionInfo":{{"transactionId":"t"}}}}]'
+    [started] = story.put(frame(sent, kind="SEND", action="TransactionEvent", message_id="s1"))
+    assert started["payload"]["transactionId"] == "t"
