@@ -1,7 +1,7 @@
 // Charge points and their connectors.
 
 import { arrange, element, setText } from './dom.js';
-import { clock, connectorName, duration, figure } from './words.js';
+import { clock, connectorName, dayAndTime, duration, figure, shortClock } from './words.js';
 
 const LIMIT = 120;
 // OCPP 1.6 §7.7 and OCPP 2.x ConnectorStatusEnumType → how it is coloured; the text is always there.
@@ -76,7 +76,8 @@ function connectorRow([, connector]) {
     update([, { status, errorCode, since: at }]) {
       setText(chip, status === null ? 'no status yet' : statusText({ status, errorCode }));
       chip.dataset.tone = errorCode !== null && errorCode !== 'NoError' ? 'fault' : (Object.hasOwn(TONES, status) ? TONES[status] : 'off');
-      setText(since, at === null ? '' : clock(at));
+      setText(since, at === null ? '' : shortClock(at));
+      since.title = at === null ? '' : dayAndTime(at);
     },
   };
 }

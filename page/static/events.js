@@ -6,6 +6,7 @@ import { clock, dayAndTime, figure, sentence } from './words.js';
 
 const STEP = 50;
 const MOST = 500;
+const TEXTS = /"(?:\\.|[^"\\])*"/g;
 
 export class EventStream {
   #list = document.getElementById('events');
@@ -85,7 +86,7 @@ function row(entry) {
 
 function indented(raw) {
   // JSON.parse would round what a double can't hold: then the text as it came is the better one.
-  if (/\d{16}/.test(raw)) return raw;
+  if (/\d{16}/.test(raw.replace(TEXTS, '""'))) return raw;
   try {
     return JSON.stringify(JSON.parse(raw), null, 2);
   } catch {

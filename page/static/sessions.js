@@ -78,7 +78,7 @@ function energyText(session) {
   if (energy !== null) return `${figure(energy, 3)} kWh`;
   const heard = energyHeard(session);
   // Its start was before this page; how much came before that, no message here has said.
-  return heard === null ? '–' : `≥ ${figure(heard, 3)} kWh`;
+  return heard === null || heard === 0 ? '–' : `≥ ${figure(heard, 3)} kWh`;
 }
 
 function curveOf(values) {
