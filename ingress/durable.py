@@ -1,31 +1,43 @@
 """A Kafka producer whose records are durable, or not confirmed within a time limit.
 
-aiokafka with acks=all and idempotence: a record that it has taken is sent until the broker has it,
-once and in order per partition. So a record that is "not confirmed" may still arrive later; what
-its caller does must be right in both cases.
+librdkafka with acks=all, idempotence and no delivery timeout of its own: a record that it has taken
+is sent until the broker has it, once and in order per partition. So a record that is "not
+confirmed" may still arrive later; what its caller does must be right in both cases.
 
-Keys go to the partition that the Java client would choose (murmur2): aiokafka's own partitioner.
+Everything happens on the event loop's thread: librdkafka sends and receives on threads of its own,
+and `poll` brings what was confirmed. A thread that polls would compete for the interpreter instead.
 """
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
-from contextvars import Context
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingress.errors import NotDurableError
 from ingress.metrics import APPEND_SECONDS, NOT_CONFIRMED
+from runtime.kafka import JAVA_PARTITIONER
 from schemas.headers import Headers
 
 log = structlog.get_logger(__name__)
 
+LOGGER: Final = "librdkafka.producer"
+"""Name of the standard library's logger that librdkafka's own lines go to."""
+
 _PROBE_S: Final = 1.0
 _RETRY_S: Final = 0.5
-_BATCH_BYTES: Final = 128 * 1024
+_POLL_S: Final = 0.001
+_AWAY_POLL_S: Final = 0.02
+_IDLE_POLL_S: Final = 0.5
+"""Between polls while nothing is on its way: for librdkafka's errors and log lines."""
+_PATIENCE: Final = 200
+"""Polls without a confirmation until it is taken that Kafka is away."""
+_LINGER_MS: Final = 2
+_BUFFER_KB: Final = 64 * 1024
+"""Records that Kafka has not confirmed, in all; beyond it a new one is refused at once."""
 MAX_RECORD_BYTES: Final = 1_000_000
 """Below the broker's default limit (message.max.bytes, 1,048,588) with the batch's overhead."""
 
@@ -36,17 +48,21 @@ class DurableProducer:
     Args:
         bootstrap_servers: Kafka's addresses.
         timeout_s: How long `append` waits for the confirmation.
+        probe_topic: A topic whose metadata is asked for once a second, so that `not_ready` tells
+            also without traffic.
     """
 
-    def __init__(self, bootstrap_servers: str, timeout_s: float) -> None:
+    def __init__(self, bootstrap_servers: str, timeout_s: float, probe_topic: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._timeout_s = timeout_s
-        self._producer: Any = None
-        self._probe: asyncio.Task[None] | None = None
+        self._probe_topic = probe_topic
+        self._producer: Producer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._unreachable: str | None = "not started"
         self._unconfirmed: str | None = None
-        self._replacing = asyncio.Lock()
-        self._replacements: set[asyncio.Task[None]] = set()
+        self._fatal: KafkaError | None = None
+        self._settled = 0
+        self._under_way = asyncio.Event()
 
     @property
     def not_ready(self) -> str | None:
@@ -57,134 +73,166 @@ class DurableProducer:
         """Connect.
 
         Raises:
-            aiokafka.errors.KafkaConnectionError: No broker answers.
+            confluent_kafka.KafkaException: No broker answers.
         """
-        self._producer = await self._connect()
+        self._producer = self._connect()
+        await asyncio.to_thread(self._reach, self._producer)
         self._unreachable = None
-        self._probe = asyncio.create_task(self._watch())
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._watch())]
 
     async def stop(self) -> None:
         """Send what is under way, for at most the time limit, and disconnect."""
-        if self._probe is not None:
-            self._probe.cancel()
+        producer = self._producer
+        if producer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    while len(producer):  # noqa: ASYNC110 - librdkafka tells by `poll` only
+                        await asyncio.sleep(_POLL_S)
+            if len(producer):
+                log.error("records under way at the end were not confirmed by Kafka")
+                producer.purge()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._probe
-        if self._producer is not None:
-            await self._disconnect(self._producer)
+                await task
+        self._tasks = []
+        if producer is not None:
+            producer.poll(0)
             self._producer = None
 
     async def append(self, topic: str, key: bytes, value: bytes, headers: Headers) -> int:
         """Append a record; returns its offset once all in-sync replicas have it.
 
         Raises:
-            NotDurableError: Not confirmed within the time limit.
+            NotDurableError: Not confirmed within the time limit, or refused.
         """
         with APPEND_SECONDS.time():
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    future = await self._send(topic, key, value, headers)
-                    # Shielded: an unconfirmed record stays under way, and clears the problem later.
-                    return int((await asyncio.shield(future)).offset)
+                settled = self._send(topic, key, value, headers)
+                # Cheaper than asyncio.timeout, twice for each frame.
+                limit = asyncio.get_running_loop().call_later(self._timeout_s, _expire, settled)
+                try:
+                    return await settled
+                finally:
+                    limit.cancel()
             except TimeoutError as error:
                 raise self._not_durable(topic, "no confirmation from Kafka") from error
-            except KafkaError as error:
-                raise self._not_durable(topic, repr(error)) from error
+            except KafkaException as error:
+                raise self._not_durable(topic, str(error.args[0])) from error
 
     async def append_patiently(self, topic: str, key: bytes, value: bytes, headers: Headers) -> int:
         """As `append`, but for as long as it takes: for what its sender would not send again."""
         while True:
             try:
-                future = await self._send(topic, key, value, headers)
-                return int((await asyncio.shield(future)).offset)
-            except (KafkaTimeoutError, KafkaError) as error:
-                self._not_durable(topic, repr(error))
+                return await self._send(topic, key, value, headers)
+            except KafkaException as error:
+                self._not_durable(topic, str(error.args[0]))
                 await asyncio.sleep(_RETRY_S)
 
-    async def _send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers
-    ) -> asyncio.Future[Any]:
+    def _send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[int]:
         producer = self._producer
+        if producer is None:
+            raise RuntimeError("the producer is not started")
+        settled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
-            future: asyncio.Future[Any] = await producer.send(
-                topic, key=key, value=value, headers=headers
+            producer.produce(
+                topic, value, key, on_delivery=self._settle(settled), headers=list(headers)
             )
-        except KafkaError as error:
-            await self._replace_if_broken(producer, error)
-            raise
-        future.add_done_callback(self._settled(producer))
-        return future
-
-    def _settled(self, producer: object) -> Callable[[asyncio.Future[Any]], None]:
-        def settled(future: asyncio.Future[Any]) -> None:
-            if future.cancelled():
-                return
-            error = future.exception()
-            if error is None:
-                self._unconfirmed = None
-            else:
-                log.error("a record was not delivered", error=repr(error))
-                task = asyncio.ensure_future(self._replace_if_broken(producer, error))
-                self._replacements.add(task)
-                task.add_done_callback(self._replacements.discard)
-
+        except BufferError as error:
+            full = KafkaError(KafkaError._QUEUE_FULL, f"{_BUFFER_KB} KiB await confirmation")  # noqa: SLF001 - librdkafka's name for the code
+            raise KafkaException(full) from error
+        self._under_way.set()
         return settled
 
-    async def _replace_if_broken(self, producer: object, error: BaseException) -> None:
-        """After an error that ends aiokafka's sender, only a new producer can go on.
+    def _settle(self, settled: asyncio.Future[int]) -> Callable[[KafkaError | None, Message], None]:
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._settled += 1
+            if error is None:
+                self._unconfirmed = None
+                if not settled.done():
+                    settled.set_result(message.offset() or 0)
+            else:
+                log.error("a record was not delivered", topic=message.topic(), error=error.str())
+                if not settled.done():
+                    settled.set_exception(KafkaException(error))
 
-        It happens where a partition had no leader for the whole time limit: aiokafka gives the
-        batch up but has counted its sequence numbers, and the broker refuses the gap.
+        return delivered
+
+    async def _poll(self) -> None:
+        """Bring confirmations to whoever awaits them: soon while they come, else at leisure."""
+        fruitless = 0
+        while True:
+            producer = self._producer
+            if producer is None:
+                return
+            before = self._settled
+            producer.poll(0)
+            if self._fatal is not None:
+                self._replace(self._fatal)
+            fruitless = 0 if self._settled != before else fruitless + 1
+            if len(producer):
+                await asyncio.sleep(_POLL_S if fruitless < _PATIENCE else _AWAY_POLL_S)
+                continue
+            self._under_way.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_POLL_S):
+                    await self._under_way.wait()
+
+    def _replace(self, error: KafkaError) -> None:
+        """After a fatal error (librdkafka's word) only a new producer can go on.
+
+        It comes where the broker has lost records that it had confirmed, so that sequence numbers
+        don't fit any longer. What is under way is given up, and its senders are told.
         """
-        async with self._replacing:
-            if producer is not self._producer or getattr(error, "retriable", False):
-                return
-            log.error("replacing the Kafka producer", error=repr(error))
-            try:
-                # In a context of its own: what its tasks log is about no charge point.
-                replacement = await asyncio.create_task(self._connect(), context=Context())
-            except KafkaError as failure:
-                self._unconfirmed = f"no Kafka producer: {failure!r}"
-                return
-            self._producer = replacement
-        await self._disconnect(producer)
+        log.error("replacing the Kafka producer", error=error.str())
+        old = self._producer
+        self._fatal = None
+        self._producer = self._connect()
+        if old is not None:
+            old.purge()
+            old.poll(0)
 
-    async def _connect(self) -> Any:  # noqa: ANN401 - aiokafka ships no types
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
-            acks="all",
-            enable_idempotence=True,
-            compression_type="lz4",
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=int(self._timeout_s * 1000),
+    def _connect(self) -> Producer:
+        return Producer(
+            {
+                "bootstrap.servers": self._bootstrap_servers,
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": JAVA_PARTITIONER,
+                "compression.type": "lz4",
+                "linger.ms": _LINGER_MS,
+                "message.timeout.ms": 0,
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "queue.buffering.max.kbytes": _BUFFER_KB,
+                "reconnect.backoff.max.ms": 1000,
+                "retry.backoff.max.ms": 1000,
+                "error_cb": self._on_error,
+            },
+            logger=logging.getLogger(LOGGER),
         )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
 
-    async def _disconnect(self, producer: Any) -> None:  # noqa: ANN401 - aiokafka ships no types
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await producer.stop()
-        except TimeoutError:
-            log.error("records under way at the end were not confirmed by Kafka")  # noqa: TRY400 - expected here; a traceback says no more
-            await producer.client.close()
+    def _on_error(self, error: KafkaError) -> None:
+        # Others are on librdkafka's mind only: it goes on trying.
+        if error.fatal():
+            self._fatal = error
 
     async def _watch(self) -> None:
-        """Ask for metadata once a second, so that readiness tells also without traffic."""
         while True:
             await asyncio.sleep(_PROBE_S)
+            producer = self._producer
+            if producer is None:
+                continue
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    reached = await self._producer.client.force_metadata_update()
-            except TimeoutError:
+                await asyncio.to_thread(self._reach, producer)
+                reached = True
+            except KafkaException:
                 reached = False
             if reached == (self._unreachable is not None):
                 log.warning("Kafka is reachable again" if reached else "Kafka is not reachable")
             self._unreachable = None if reached else "Kafka is not reachable"
+
+    def _reach(self, producer: Producer) -> None:
+        producer.list_topics(self._probe_topic, timeout=self._timeout_s)
 
     def _not_durable(self, topic: str, reason: str) -> NotDurableError:
         NOT_CONFIRMED.labels(topic).inc()
@@ -194,3 +242,8 @@ class DurableProducer:
             f"{reason} within {self._timeout_s:g} s for a record of {topic}; is Kafka up, and do "
             "all its partitions have a leader and enough in-sync replicas?"
         )
+
+
+def _expire(settled: asyncio.Future[int]) -> None:
+    if not settled.done():
+        settled.set_exception(TimeoutError())

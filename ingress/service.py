@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import structlog
 
+from ingress import durable
 from ingress.authorization import AcceptAll, ListFile
 from ingress.downstream import Downstream
 from ingress.durable import DurableProducer
@@ -37,11 +38,11 @@ from schemas.topics import TopicNames
 log = structlog.get_logger(__name__)
 
 _RELOAD_S: Final = 1.0
-# aiokafka logs each failed attempt, several a second, while a broker is away.
+# Both libraries log each failed attempt, several a second, while a broker is away.
 _REPEATING_LOGGERS: Final = (
+    durable.LOGGER,
     "aiokafka.client",
     "aiokafka.conn",
-    "aiokafka.producer.sender",
     "aiokafka.consumer.fetcher",
 )
 _REPEAT_S: Final = 30.0
@@ -115,7 +116,9 @@ class Ingress:
             ensure_topics, settings.kafka_bootstrap_servers, names, settings.partitions
         )
         registry = registry_for(settings.schema_registry_url)
-        producer = DurableProducer(settings.kafka_bootstrap_servers, settings.kafka_timeout_s)
+        producer = DurableProducer(
+            settings.kafka_bootstrap_servers, settings.kafka_timeout_s, probe_topic=names.frames
+        )
         await producer.start()
         self._stack.push_async_callback(producer.stop)
         transaction_ids = TransactionIds(

@@ -6,12 +6,14 @@ type and its id can be read, whatever follows.
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRICT: Final = json.JSONDecoder(strict=True)
 _MAX_ID: Final = 36
+_DEEP: Final = 10_000
 _MAX_DESCRIPTION: Final = 255
 _CALL, _RESULT, _ERROR, _RESULT_ERROR, _SEND = 2, 3, 4, 5, 6
 
@@ -74,10 +76,15 @@ class _Scanned(NamedTuple):
 
 def _scan(text: str, place: int) -> _Scanned | None:
     """The JSON value at `place` and where the text goes on behind it; None: there is none."""
+    usual = sys.getrecursionlimit()
+    # For arrays of 3,000 levels; the code under test must do without.
+    sys.setrecursionlimit(_DEEP)
     try:
         value, end = _STRICT.raw_decode(text, _after_space(text, place))
     except (ValueError, RecursionError):
         return None
+    finally:
+        sys.setrecursionlimit(usual)
     return _Scanned(value, _after_space(text, end))
 
 

@@ -3,8 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from aiokafka.errors import OutOfOrderSequenceNumber
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from ingress_kit import OCPP16, START, ask, call, charge_point, frames_on_log, ingress_settings
 from ocpp.v16 import ChargePoint
 from ocpp.v16 import call as request
@@ -231,21 +230,40 @@ async def test_frames_lie_on_the_partition_that_murmur2_random_gives(
     assert len(set(ours.values())) > 1
 
 
-async def test_producer_that_aiokafka_has_given_up_is_replaced(
+async def test_producer_that_librdkafka_has_given_up_is_replaced(
     kafka: Kafka, topic_prefix: str
 ) -> None:
     names = TopicNames(topic_prefix)
     await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 1)
-    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=5)
+    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=30, probe_topic=names.events)
     await producer.start()
     try:
         assert await producer.append(names.events, b"k", b"1", []) == 0
-        # What aiokafka does when the broker refuses a gap in its sequence numbers.
-        producer._producer._message_accumulator.fail_all(OutOfOrderSequenceNumber())  # noqa: SLF001 - the state can't be reached from outside
-        with pytest.raises(NotDurableError, match="OutOfOrderSequenceNumber"):
-            await producer.append(names.events, b"k", b"2", [])
+        given_up = producer._producer  # noqa: SLF001 - the state can't be reached from outside
+        # What librdkafka reports where the broker refuses a gap in its sequence numbers.
+        code = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
+        producer._on_error(KafkaError(code, "gap", fatal=True))  # noqa: SLF001 - as above
+        async with asyncio.timeout(30):
+            while producer._producer is given_up:  # noqa: ASYNC110, SLF001 - as above
+                await asyncio.sleep(0.01)
+        assert await producer.append(names.events, b"k", b"2", []) == 1
+        assert producer.not_ready is None
+    finally:
+        await producer.stop()
+
+
+async def test_a_record_that_kafka_refuses_for_good_is_not_durable_and_the_next_one_is(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 1)
+    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=30, probe_topic=names.events)
+    await producer.start()
+    try:
+        with pytest.raises(NotDurableError, match="too large"):
+            await producer.append(names.events, b"k", bytes(1_100_000), [])
         assert producer.not_ready is not None
-        assert await producer.append(names.events, b"k", b"3", []) == 1
+        assert await producer.append(names.events, b"k", b"1", []) == 0
         assert producer.not_ready is None
     finally:
         await producer.stop()
