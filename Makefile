@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(PATH):/usr/sbin
 
 # Tests that need a program which a fresh machine may lack; CI installs them and runs all.
-MISSING := $(if $(shell command -v mosquitto),,mosquitto) \
+MISSING := $(if $(and $(shell command -v mosquitto),$(shell command -v mosquitto_pub)),,mosquitto) \
 	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium) \
 	$(if $(shell command -v prometheus),,prometheus)
 EMPTY :=
@@ -15,7 +15,7 @@ MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip 
 
 # Each is tests/soak/<name>_soak.py: kills things under load for DURATION seconds, states what it did
 # and what was lost in its last line, and exits 1 if that is anything.
-SOAKS := processor
+SOAKS := processor egress
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test soak bench fuzz lint format contracts clean
@@ -43,7 +43,7 @@ test: $(STAMP) ## every test, on real brokers
 
 soak: $(STAMP) ## kill things under load, count what is lost; DURATION=<seconds>, SOAK='<name> …' selects
 	@$(BIN)/python -m devstack fetch
-	@for soak in $(or $(SOAK),$(SOAKS)); do PYTHONPATH=. $(BIN)/python tests/soak/$${soak}_soak.py --duration $(or $(DURATION),300) || exit 1; done
+	@for soak in $(or $(SOAK),$(SOAKS)); do PYTHONPATH=.:tests $(BIN)/python tests/soak/$${soak}_soak.py --duration $(or $(DURATION),300) || exit 1; done
 
 bench: $(STAMP) ## benchmarks against named peers; BENCH='<pattern> …' selects, SIZE=quick tries them out
 	@$(BIN)/python -m devstack fetch

@@ -1,8 +1,10 @@
 """`chargelog-egress`: mirrors frames and business events from Kafka onto MQTT."""
 
 import asyncio
+import logging
 import signal
 import sys
+from typing import Final
 
 import structlog
 import uvloop
@@ -16,12 +18,18 @@ from egress.settings import EgressSettings
 from egress.worker import EgressWorker
 from runtime import logs
 from runtime.kafka import wait_for_kafka
+from runtime.log_repeats import OncePer
 from runtime.ops import OpsServer
 from runtime.settings import load
 from schemas.errors import ChargelogError
 from schemas.topic_admin import ensure_topics
 
 log = structlog.get_logger(__name__)
+
+# aiokafka 0.14 tries a Kafka that refuses connections hundreds of times a second
+# (client.py, _get_conn asks for a metadata update, which connects, without a pause).
+_REPEATING_LOGGERS: Final = ("aiokafka.client", "aiokafka.consumer.group_coordinator")
+_REPEAT_S: Final = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _serve(settings: EgressSettings) -> int:
+    for name in _REPEATING_LOGGERS:
+        logging.getLogger(name).addFilter(OncePer(_REPEAT_S))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,9 @@ RECONNECTS: Final = Counter(
 RESENT: Final = Counter(
     "chargelog_egress_resent", "Publications sent again after a connection was lost"
 )
+REFUSED: Final = Counter(
+    "chargelog_egress_refused", "Refusals of the MQTT broker, by reason code", ["reason"]
+)
 CONNECTED: Final = Gauge("chargelog_egress_mqtt_connected", "1 while connected to the MQTT broker")
 IN_FLIGHT: Final = Gauge("chargelog_egress_in_flight", "Publications sent and not acknowledged")
 DEAD_LETTERS: Final = Counter(

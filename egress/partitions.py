@@ -25,12 +25,33 @@ class Partition:
         self.idle.set()
         self.committed: int | None = None
         self._watermark = Watermark()
+        self._recorded = 0
 
     @property
     def to_commit(self) -> int | None:
         """The offset to commit, or None where nothing new is settled."""
         position = self._watermark.position
         return None if position == self.committed else position
+
+    @property
+    def unrecorded(self) -> int:
+        """Records read whose offsets are not committed: what a kill would have published again."""
+        return self._watermark.pending + self._watermark.settled - self._recorded
+
+    def record(self, offset: int, settled: int) -> None:
+        """The offset was committed, when so many records were settled."""
+        self.committed = offset
+        self._recorded = settled
+
+    @property
+    def owed_from(self) -> int | None:
+        """The first offset that is not settled and committed; None before any was read."""
+        return self._watermark.first_pending if self.committed is None else self.committed
+
+    @property
+    def settled(self) -> int:
+        """Records settled without a gap since the partition was assigned."""
+        return self._watermark.settled
 
     @property
     def pending(self) -> int:

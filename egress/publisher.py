@@ -1,11 +1,14 @@
 """Publications in, acknowledgements out: in order, over as many connections as it takes.
 
-    submit → waiting ─► sent, unacknowledged ─► settled: acknowledged, or refused for good
-                ▲                │
-                └── connection lost
+    submit ─► queued behind its strand ─► ready ─► in flight ─► settled: acknowledged, or refused
+                                            ▲          │                 for good
+                                            ├── connection lost
+                                            └── refused for now (after a pause)
 
-When a connection is lost, everything from the first unsettled publication on goes back to the
-head of the queue in its old order and is sent again: at least once, never out of order.
+A strand is what keeps an order: one stream of one charge point. With MQTT 5 a broker may refuse one
+publication and take the next; so a strand has one publication in flight at most, and the window is
+filled with different strands. MQTT 3.1.1 knows no refusal, and QoS 0 no answer: there, strands are
+not needed. When a connection is lost, what was in flight is sent again in its old order.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 
 from egress import metrics
-from egress.announcement import Announcement
+from egress.announcement import Announcement, Said
 from egress.connection import Loss, MqttConnection, MqttOptions
 from egress.errors import MqttConnectionError
 from egress.packets import FAILURE, reason_text
@@ -33,6 +36,7 @@ CAPACITY_BYTES: Final = 32 * 1024 * 1024
 
 _TAKEN_OVER: Final = 0x8E
 """DISCONNECT: another client has the same id (MQTT 5 §3.14.2.1)."""
+_MAX_RESTS: Final = 16
 _BELIEVED_S: Final = 60.0
 _WINDOW_311_QOS_2: Final = 20
 """MQTT 3.1.1 has no Receive Maximum; of QoS 2 mosquitto takes 20 at once and drops the rest."""
@@ -66,24 +70,15 @@ class Delivery(Protocol):
 class _Slot:
     """One delivery's state in the window."""
 
-    __slots__ = ("delivery", "refused", "settled", "size", "tries")
+    __slots__ = ("delivery", "rests", "settled", "size", "strand", "tries")
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, strand: str) -> None:
         self.delivery = delivery
+        self.strand = strand
         self.settled = False
-        self.refused = False
         self.size = len(delivery.publication.payload)
         self.tries = 0
-
-    def acknowledge(self) -> None:
-        if not self.settled:
-            self.settled = True
-            self.delivery.acknowledged()
-
-    def refuse(self, reason: str) -> None:
-        if not self.settled:
-            self.settled = self.refused = True
-            self.delivery.refused(reason)
+        self.rests = 0
 
 
 class Publisher:
@@ -112,8 +107,10 @@ class Publisher:
         self._announcement = announcement
         self._min_backoff = min_backoff_s
         self._max_backoff = max_backoff_s
-        self._waiting: deque[_Slot] = deque()
-        self._sent: deque[_Slot] = deque()
+        self._stranded = options.version == "5" and options.qos > 0
+        self._ready: deque[_Slot] = deque()
+        self._strands: dict[str, deque[_Slot]] = {}
+        self._held = 0
         self._in_flight: dict[int, _Slot] = {}
         self._connection: MqttConnection | None = None
         self._limit = MAX_IN_FLIGHT
@@ -129,9 +126,7 @@ class Publisher:
     @property
     def room(self) -> int:
         """Publications that may be submitted now."""
-        if self._held_bytes >= CAPACITY_BYTES:
-            return 0
-        return max(0, CAPACITY - len(self._waiting) - len(self._sent))
+        return 0 if self._held_bytes >= CAPACITY_BYTES else max(0, CAPACITY - self._held)
 
     @property
     def is_connected(self) -> bool:
@@ -139,12 +134,19 @@ class Publisher:
         return self._connected.is_set()
 
     def submit(self, delivery: Delivery) -> None:
-        """Publish after everything submitted before."""
-        slot = _Slot(delivery)
-        self._waiting.append(slot)
+        """Publish after everything of its strand that was submitted before."""
+        slot = _Slot(delivery, delivery.publication.strand if self._stranded else "")
+        self._held += 1
         self._held_bytes += slot.size
         if self.room == 0:
             self._has_room.clear()
+        behind = self._strands.get(slot.strand) if slot.strand else None
+        if behind is not None:
+            behind.append(slot)
+            return
+        if slot.strand:
+            self._strands[slot.strand] = deque()
+        self._ready.append(slot)
         self._pump()
 
     async def wait_for_room(self) -> None:
@@ -157,9 +159,18 @@ class Publisher:
 
     def discard_unwanted(self) -> None:
         """Forget what waits and is not wanted any more."""
-        self._waiting = deque(slot for slot in self._waiting if slot.delivery.wanted)
-        self._held_bytes = sum(slot.size for slot in (*self._waiting, *self._sent))
-        self._note_room()
+        for behind in self._strands.values():
+            for slot in [each for each in behind if not each.delivery.wanted]:
+                behind.remove(slot)
+                self._let_go(slot)
+        ready, self._ready = self._ready, deque()
+        for slot in ready:
+            if slot.delivery.wanted:
+                self._ready.append(slot)
+            else:
+                self._let_go(slot)
+                self._next_of(slot)
+        self._pump()
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -200,7 +211,7 @@ class Publisher:
         said = self._announcement
         try:
             if said is not None:
-                slot = _Slot(said.of(online=True))
+                slot = _Slot(said.of(online=True), "")
                 self._in_flight[connection.publish(slot.delivery.publication)] = slot
             self._pump()
             return await connection.lost()
@@ -222,10 +233,10 @@ class Publisher:
         if slot is None:
             return
         if code < FAILURE:
-            slot.acknowledge()
-        elif not self._refused_for_good(slot, code):
-            return
-        self._progressed()
+            self._settle(slot)
+            slot.delivery.acknowledged()
+        else:
+            self._on_refused(slot, code)
 
     def on_room(self) -> None:
         """Publish on."""
@@ -233,61 +244,86 @@ class Publisher:
 
     def _pump(self) -> None:
         connection = self._connection
-        while (
-            connection is not None
-            and self._waiting
-            and len(self._in_flight) < self._limit
-            and connection.is_writable
-        ):
-            slot = self._waiting.popleft()
-            if slot.refused or not slot.delivery.wanted:
-                self._held_bytes -= slot.size
-                continue
-            try:
-                packet_id = connection.publish(slot.delivery.publication)
-            except ValueError as error:
-                slot.refuse(str(error))
-                self._held_bytes -= slot.size
-                continue
-            self._in_flight[packet_id] = slot
-            self._sent.append(slot)
+        while self._ready:
+            slot = self._ready[0]
+            if slot.delivery.wanted:
+                if (
+                    connection is None
+                    or len(self._in_flight) >= self._limit
+                    or not connection.is_writable
+                ):
+                    break
+                try:
+                    packet_id = connection.publish(slot.delivery.publication)
+                except ValueError as error:
+                    self._refuse(slot, str(error))
+                else:
+                    self._in_flight[packet_id] = slot
+                # `_refuse` only adds behind.
+                self._ready.popleft()
+            else:
+                self._ready.popleft()
+                self._let_go(slot)
+                self._next_of(slot)
         self._note_room()
 
-    def _refused_for_good(self, slot: _Slot, code: int) -> bool:
-        """Whether it goes to the dead letter; if not, the connection begins again at it.
+    def _on_refused(self, slot: _Slot, code: int) -> None:
+        """To the dead letter, or once more after a pause; its strand waits, the others go on.
 
-        Later ones may have arrived before it: that is why it can't just be sent once more. When one
-        was refused on all its tries, the same refusal of others is believed at once until none has
-        come for a while: a missing permission must not hold the stream back at every message.
+        When one was refused on all its tries, the same refusal of others is believed at once until
+        none has come for a while: a missing permission must not hold back at every message.
         """
         text = reason_text(PacketTypes.PUBACK, code)
-        if not slot.delivery.wanted:
-            slot.refuse(text)
-            return True
+        if isinstance(slot.delivery, Said):
+            slot.delivery.refused(text)
+            return
+        metrics.REFUSED.labels(text).inc()
+        loop = asyncio.get_running_loop()
         permanent = code in _PERMANENT_PUBACK
         if permanent or code in _DOUBTFUL_PUBACK:
-            now = asyncio.get_running_loop().time()
             slot.tries += 1
-            if slot.tries >= self._tries or now < self._believed.get(code, now):
-                slot.refuse(f"PUBACK {text}")
+            if slot.tries >= self._tries or loop.time() < self._believed.get(code, 0):
                 if permanent:
-                    self._believed[code] = now + _BELIEVED_S
-                return True
+                    self._believed[code] = loop.time() + _BELIEVED_S
+                self._refuse(slot, f"PUBACK {text}")
+                return
         log.warning("the MQTT broker did not take a message, trying it again", reason=text)
-        if self._connection is not None:
-            self._connection.abort(f"the broker did not take a message: {text}")
-            self._connection = None
-        self._suspicious = True
-        return False
+        pause = min(self._max_backoff, self._min_backoff * 2**slot.rests)
+        slot.rests = min(slot.rests + 1, _MAX_RESTS)
+        loop.call_later(pause, self._retry, slot)
 
-    def _progressed(self) -> None:
-        while self._sent and self._sent[0].settled:
-            self._held_bytes -= self._sent.popleft().size
-        self._note_room()
+    def _retry(self, slot: _Slot) -> None:
+        self._ready.append(slot)
+        self._pump()
+
+    def _refuse(self, slot: _Slot, reason: str) -> None:
+        self._settle(slot)
+        slot.delivery.refused(reason)
+
+    def _settle(self, slot: _Slot) -> None:
+        slot.settled = True
+        if isinstance(slot.delivery, Said):
+            return
+        self._let_go(slot)
+        self._next_of(slot)
         self._progress = True
         if self._suspicious and self._connection is not None:
             self._suspicious = False
             self._limit = self._window(self._connection)
+
+    def _let_go(self, slot: _Slot) -> None:
+        self._held -= 1
+        self._held_bytes -= slot.size
+        self._note_room()
+
+    def _next_of(self, slot: _Slot) -> None:
+        """Whatever is behind it in its strand may go."""
+        if slot.strand:
+            behind = self._strands[slot.strand]
+            if behind:
+                self._ready.append(behind.popleft())
+            else:
+                del self._strands[slot.strand]
 
     def _note_room(self) -> None:
         if self.room >= CAPACITY // 2:
@@ -308,13 +344,15 @@ class Publisher:
                 lone = unsettled[0]
                 lone.tries += 1
                 if lone.tries >= self._tries:
-                    lone.refuse(
-                        f"the broker closed the connection on it {lone.tries} times: {loss.reason}"
+                    self._refuse(
+                        lone,
+                        f"the broker closed the connection on it {lone.tries} times: {loss.reason}",
                     )
             self._suspicious = True
-        metrics.RESENT.inc(len(self._sent))
-        self._waiting.extendleft(reversed(self._sent))
-        self._sent.clear()
+        again = [slot for slot in self._in_flight.values() if not isinstance(slot.delivery, Said)]
+        again = [slot for slot in again if not slot.settled]
+        metrics.RESENT.inc(len(again))
+        self._ready.extendleft(reversed(again))
         self._in_flight.clear()
         self._note_room()
 

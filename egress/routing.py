@@ -51,6 +51,7 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
         payload: UTF-8 JSON.
         properties: MQTT 5 user properties (name, value); MQTT 3.1.1 has no place for them.
         retain: Whether the broker keeps it for who subscribes later.
+        strand: Those with the same text arrive in their order: a stream of a charge point.
         stream: `protocol` or `business`.
         type: The event's type, or the frame's kind.
     """
@@ -59,6 +60,7 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     properties: tuple[tuple[str, str], ...] = ()
     retain: bool = False
+    strand: str = ""
     stream: str = ""
     type: str = ""
 
@@ -140,6 +142,7 @@ def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication
         frame_topic(frame),
         orjson.dumps(message),
         tuple(properties),
+        strand=f"protocol/{frame.client_id}",
         stream="protocol",
         type=frame.kind,
     )
@@ -162,6 +165,7 @@ def route_event(event: BusinessEvent, traceparent: str | None = None) -> Publica
         topic,
         event_json.to_json(event),
         tuple(properties),
+        strand=f"business/{event.client_id}",
         stream="business",
         type=event.event_type,
     )

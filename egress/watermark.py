@@ -17,11 +17,18 @@ class Watermark:
         self._pending: deque[int] = deque()
         self._settled: set[int] = set()
         self._position: int | None = None
+        self.settled = 0
+        """Number of records that the position has passed."""
 
     @property
     def position(self) -> int | None:
         """The offset to commit: one past the last record of the settled run; None before any."""
         return self._position
+
+    @property
+    def first_pending(self) -> int | None:
+        """The first offset that is not settled."""
+        return self._pending[0] if self._pending else self._position
 
     @property
     def pending(self) -> int:
@@ -48,3 +55,4 @@ class Watermark:
             done = self._pending.popleft()
             self._settled.remove(done)
             self._position = done + 1
+            self.settled += 1

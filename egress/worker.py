@@ -1,6 +1,7 @@
 """Kafka → routing → MQTT, with offsets committed only behind the broker's acknowledgements."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -26,7 +27,13 @@ GROUP: Final = "chargelog-egress"
 _BATCH: Final = 500
 _POLL_MS: Final = 500
 _COMMIT_INTERVAL_S: Final = 1.0
-_STALL_S: Final = 1.0
+_COMMIT_RECORDS: Final = 1_000
+"""Records after which offsets are committed before the interval is over."""
+MAX_UNRECORDED: Final = 4_000
+"""Records that are read beyond the committed offsets at most; a killed instance repeats no more."""
+_LAG_INTERVAL_S: Final = 3.0
+_TICK_S: Final = 0.005
+_STALL_S: Final = 5.0
 _STOP_DRAIN_S: Final = 10.0
 _KAFKA_TIMEOUT_S: Final = 5.0
 
@@ -52,6 +59,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._routes = routes(settings)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._stalled = False
+        self._commit_due = asyncio.Event()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=servers, acks="all", enable_idempotence=True
         )
@@ -83,17 +91,20 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         Raises:
             KafkaError: Kafka refuses for good, e.g. for want of authorization.
         """
-        committer = asyncio.create_task(self._commit_regularly())
+        beside = [
+            asyncio.create_task(self._commit_regularly()),
+            asyncio.create_task(self._measure_lag()),
+        ]
         try:
             while True:
                 await self._wait_for_room()
-                room = min(_BATCH, self._publisher.room)
-                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=room)
+                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
                 # No await from here on: a rebalance can't come between reading and submitting.
                 for assigned, records in batches.items():
                     self._submit(assigned, records)
         finally:
-            committer.cancel()
+            for task in beside:
+                task.cancel()
 
     async def drain(self) -> None:
         """After `run` ended: wait for acknowledgements up to a limit, commit, leave the group."""
@@ -161,17 +172,26 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                 for publication in publications:
                     self._publisher.submit(Outgoing(publication, parts))
 
+    @property
+    def _room(self) -> int:
+        if self._dead_letters.is_full:
+            return 0
+        unrecorded = sum(partition.unrecorded for partition in self._partitions.values())
+        if unrecorded >= _COMMIT_RECORDS:
+            self._commit_due.set()
+        return max(0, min(self._publisher.room, MAX_UNRECORDED - unrecorded))
+
     async def _wait_for_room(self) -> None:
-        while self._publisher.room == 0 or self._dead_letters.is_full:
-            try:
-                await asyncio.wait_for(self._publisher.wait_for_room(), _STALL_S)
-            except TimeoutError:
+        clock = asyncio.get_running_loop().time
+        since = clock()
+        while self._room < _BATCH:
+            # Many things make room: acknowledgements, commits, dead letters that were written.
+            await asyncio.sleep(_TICK_S)
+            if clock() - since >= _STALL_S:
+                since = clock()
                 self._stall()
                 # Keeps the membership: a consumer that never polls is put out of the group.
                 await self._consumer.getmany(timeout_ms=0)
-            else:
-                if self._dead_letters.is_full:
-                    await asyncio.sleep(_STALL_S)
         if self._stalled:
             self._stalled = False
             self._consumer.resume(*self._partitions)
@@ -192,9 +212,10 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
 
     async def _commit_regularly(self) -> None:
         while True:
-            await asyncio.sleep(_COMMIT_INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._commit_due.wait(), _COMMIT_INTERVAL_S)
             await self._commit(dict(self._partitions))
-            self._measure_lag()
+            self._commit_due.clear()
 
     async def _commit(self, partitions: dict[TopicPartition, Partition]) -> None:
         offsets = {
@@ -202,6 +223,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             for tp, partition in partitions.items()
             if (offset := partition.to_commit) is not None
         }
+        settled = {tp: partitions[tp].settled for tp in offsets}
         if not offsets:
             return
         try:
@@ -212,10 +234,17 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             log.warning("offsets not committed", error=repr(error))
             return
         for tp, offset in offsets.items():
-            partitions[tp].committed = offset
+            partitions[tp].record(offset, settled[tp])
 
-    def _measure_lag(self) -> None:
-        for tp, partition in self._partitions.items():
-            end = self._consumer.highwater(tp)
-            if end is not None and partition.committed is not None:
-                metrics.LAG.labels(tp.topic, tp.partition).set(end - partition.committed)
+    async def _measure_lag(self) -> None:
+        while True:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+                    ends = await self._consumer.end_offsets([*self._partitions])
+                    for tp, partition in list(self._partitions.items()):
+                        owed = partition.owed_from
+                        if owed is None:
+                            owed = await self._consumer.position(tp)
+                        if not partition.revoked and tp in ends:
+                            metrics.LAG.labels(tp.topic, tp.partition).set(max(0, ends[tp] - owed))
+            await asyncio.sleep(_LAG_INTERVAL_S)

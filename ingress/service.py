@@ -17,13 +17,13 @@ from ingress.downstream import Downstream
 from ingress.durable import DurableProducer
 from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
-from ingress.log_repeats import OncePer
 from ingress.relay import Relay
 from ingress.security import Security
 from ingress.server import IngressServer
 from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds
 from runtime.kafka import wait_for_kafka
+from runtime.log_repeats import OncePer
 from runtime.ops import OpsServer
 from schemas.codec import (
     command_codec,

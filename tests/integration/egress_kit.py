@@ -67,8 +67,11 @@ class Wire:
 class Note:
     """A `Delivery` that remembers what became of it."""
 
-    def __init__(self, topic: str, payload: bytes, *, wanted: bool = True) -> None:
-        self.publication = Publication(topic, payload, (("eventId", "e1"), ("traceparent", "t1")))
+    def __init__(
+        self, topic: str, payload: bytes, *, wanted: bool = True, strand: str = ""
+    ) -> None:
+        properties = (("eventId", "e1"), ("traceparent", "t1"))
+        self.publication = Publication(topic, payload, properties, strand=strand)
         self.wanted = wanted
         self.acknowledgements = 0
         self.reason: str | None = None

@@ -14,6 +14,7 @@ from typing import Literal
 import orjson
 import pytest
 import trustme
+from egress_hop import Hop
 from egress_installation import Installation, event, frame
 from egress_kit import GuardedMosquitto, MosquittoWith, Note, Wire
 from mqtt_subscriber import subscriber, until
@@ -110,7 +111,7 @@ async def test_tls_with_a_client_certificate(
 ) -> None:
     cert_file, key_file = certificates.client
     tls = Tls(ca_file=certificates.ca_file, cert_file=cert_file, key_file=key_file)
-    notes = [Note(topic, b"%d" % n + b"x" * 1000) for n in range(3000)]
+    notes = [Note(topic, b"%d" % n + b"x" * 1000) for n in range(1000)]
     with subscriber(tls_broker.host, tls_broker.plain_port, topic) as received:
         async with running(options(tls_broker.port, tls=tls, version=version)) as publisher:
             for note in notes:
@@ -183,7 +184,7 @@ async def test_user_name_and_password(
 async def test_qos_2_arrives_in_order_once(
     mosquitto: Mosquitto, topic: str, version: Literal["5", "3.1.1"]
 ) -> None:
-    notes = [Note(topic, b"%d" % n) for n in range(2000)]
+    notes = [Note(topic, b"%d" % n) for n in range(300)]
     with subscriber(mosquitto.host, mosquitto.port, topic, qos=2) as received:
         async with running(options(mosquitto.port, version=version, qos=2)) as publisher:
             for note in notes:
@@ -228,6 +229,33 @@ async def test_refused_message_is_tried_again_before_it_is_given_up(
     assert [note.reason for note in notes] == [None, None, None]
 
 
+async def test_refused_for_now_holds_back_its_strand_and_no_other(
+    mqtt: MqttBroker | ExistingMqtt, topic: str
+) -> None:
+    hop = Hop((mqtt.host, mqtt.port))
+    await hop.start()
+    notes = [
+        Note(f"{topic}/{number % 10}", b"%d" % number, strand=str(number % 10))
+        for number in range(1000)
+    ]
+    with subscriber(mqtt.host, mqtt.port, f"{topic}/#") as received:
+        async with running(options(hop.port)) as publisher:
+            await publisher.wait_connected()
+            hop.refuse = 5
+            for note in notes:
+                publisher.submit(note)
+            await until(lambda: all(note.settled for note in notes))
+            await received.wait(1000)
+    await hop.stop()
+    assert {note.reason for note in notes} == {None}
+    arrived = [int(payload) for payload in received.payloads]
+    # No connection was given up, so nothing came twice.
+    assert sorted(arrived) == list(range(1000))
+    assert arrived != sorted(arrived), "nothing was refused"
+    for strand in range(10):
+        assert [n for n in arrived if n % 10 == strand] == list(range(strand, 1000, 10))
+
+
 @pytest.mark.mosquitto
 async def test_missing_permission_is_believed_after_the_tries(tmp_path: Path, topic: str) -> None:
     with GuardedMosquitto("t/#", tmp_path) as broker:
@@ -235,7 +263,6 @@ async def test_missing_permission_is_believed_after_the_tries(tmp_path: Path, to
             notes = [Note(topic, b"x") if n % 2 else Note(f"no/{n}", b"x") for n in range(200)]
             for note in notes:
                 publisher.submit(note)
-            # Three connections for the first, none for the others.
             await until(lambda: all(note.settled for note in notes))
     assert {note.reason for note in notes[0::2]} == {"PUBACK 0x87 Not authorized"}
     assert {note.reason for note in notes[1::2]} == {None}

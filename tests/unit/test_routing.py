@@ -165,6 +165,7 @@ def test_event_has_its_topic_and_properties() -> None:
         b'"payload":{"connectorId":1,"status":"Charging","previousStatus":"Preparing",'
         b'"transactionId":123456,"errorCode":"NoError"}}',
         (("eventId", "status_changed_1701940525123456789"), ("traceparent", trace)),
+        strand="business/charge-point-001",
         stream="business",
         type="status_changed",
     )

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from ingress.log_repeats import OncePer
+from runtime.log_repeats import OncePer
 
 
 def test_a_repeated_message_passes_once_per_period_with_a_count(
