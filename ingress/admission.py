@@ -37,40 +37,42 @@ class Admission:
 
     async def admit(self, websocket: ServerConnection, request: Request) -> Response | None:
         """The refusal, or None."""
+        client_id: str | None = None
         try:
             client_id = identity.from_path(request.path)
+            await self._check(websocket, client_id, request)
         except IdentityError as error:
             return _refuse(websocket, "identity", error.status, str(error))
-        # Before the password, which costs more, and after it, since others came meanwhile.
-        if self._is_full_for(client_id):
-            return self._refuse_full(websocket, client_id)
-        try:
-            await self._access.check(
-                client_id,
-                address=str((websocket.remote_address or ("",))[0]),
-                authorization=request.headers.get("Authorization"),
-                certificate=websocket.transport.get_extra_info("peercert"),
-            )
+        except UpstreamError as error:
+            return _refuse(websocket, "upstream", error.status, str(error), client_id)
         except AccessError as error:
             response = _refuse(websocket, error.reason, error.status, str(error), client_id)
             response.headers.update(error.headers)
             return response
-        if self._is_full_for(client_id):
-            return self._refuse_full(websocket, client_id)
-        if self._relay is not None:
-            try:
-                await self._relay.admit(websocket, client_id, request)
-            except UpstreamError as error:
-                return _refuse(websocket, "upstream", error.status, str(error), client_id)
         return None
 
-    def _is_full_for(self, client_id: str) -> bool:
-        # One that is connected already takes its own place.
-        return len(self._connections) >= self._limit and client_id not in self._connections
+    async def _check(self, websocket: ServerConnection, client_id: str, request: Request) -> None:
+        authorizations = request.headers.get_all("Authorization")
+        if len(authorizations) > 1:
+            text = "there is more than one Authorization header"
+            raise AccessError(HTTPStatus.BAD_REQUEST, text, "authentication")
+        # Before the password, which costs more, and after it, since others came meanwhile.
+        self._check_room(client_id)
+        await self._access.check(
+            client_id,
+            address=str((websocket.remote_address or ("",))[0]),
+            authorization=next(iter(authorizations), None),
+            certificate=websocket.transport.get_extra_info("peercert"),
+        )
+        self._check_room(client_id)
+        if self._relay is not None:
+            await self._relay.admit(websocket, client_id, request)
 
-    def _refuse_full(self, websocket: ServerConnection, client_id: str) -> Response:
-        text = f"all {self._limit} connections are taken"
-        return _refuse(websocket, "connections", HTTPStatus.SERVICE_UNAVAILABLE, text, client_id)
+    def _check_room(self, client_id: str) -> None:
+        # One that is connected already takes its own place.
+        if len(self._connections) >= self._limit and client_id not in self._connections:
+            text = f"all {self._limit} connections are taken"
+            raise AccessError(HTTPStatus.SERVICE_UNAVAILABLE, text, "connections")
 
 
 def _refuse(
@@ -81,7 +83,7 @@ def _refuse(
         "connection refused",
         client_id=client_id,
         remote=websocket.remote_address,
-        status=status,
+        status=int(status),
         reason=text,
     )
     return websocket.respond(status, f"{text}\n")

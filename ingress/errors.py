@@ -65,7 +65,7 @@ class UpstreamError(ChargelogError):
 
 
 class AccessError(ChargelogError):
-    """A connection does not prove the identity that it asks for (OCPP 2.0.1 Part 2 A00).
+    """A connection may not have the identity that it asks for (OCPP 2.0.1 Part 2 A00), or not now.
 
     Attributes:
         status: HTTP status of the refusal.

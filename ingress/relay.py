@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
@@ -18,7 +19,12 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidHeader,
+    InvalidStatus,
+)
 from websockets.frames import CloseCode
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request
@@ -87,13 +93,18 @@ class Relay:
         await _end_as(self._open.pop(charge_point), charge_point)
 
     async def _connect(self, client_id: str, request: Request) -> ClientConnection:
-        offered = [
-            protocol
-            for header in request.headers.get_all("Sec-WebSocket-Protocol")
-            for protocol in parse_subprotocol(header)
-            if protocol in VERSIONS
-        ]
-        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        try:
+            offered = [
+                protocol
+                for header in request.headers.get_all("Sec-WebSocket-Protocol")
+                for protocol in parse_subprotocol(header)
+                if protocol in VERSIONS
+            ]
+        except InvalidHeader as error:
+            # The charge point's fault; nobody was asked yet.
+            raise UpstreamError(HTTPStatus.BAD_REQUEST, str(error)) from error
+        passed_on = {name: request.headers.get_all(name) for name in _PASSED_ON}
+        headers = {name: values[0] for name, values in passed_on.items() if values}
         agent = headers.pop("User-Agent", None)
         try:
             return await connect(

@@ -46,6 +46,8 @@ _REPEATING_LOGGERS: Final = (
     "aiokafka.consumer.fetcher",
 )
 _REPEAT_S: Final = 30.0
+_QUIET_LOGGER: Final = "websockets.server"
+"""Says of each connection, without its identity, what the server here says with it."""
 
 
 class Ingress:
@@ -177,6 +179,7 @@ async def run(settings: IngressSettings) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the files that settings name again."""
     for name in _REPEATING_LOGGERS:
         logging.getLogger(name).addFilter(OncePer(_REPEAT_S))
+    logging.getLogger(_QUIET_LOGGER).setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     ingress = Ingress(settings)

@@ -136,6 +136,31 @@ async def test_a_central_system_that_breaks_off_breaks_off_for_the_charge_point(
         assert closed.value.rcvd is None
 
 
+async def test_a_handshake_with_strange_headers_is_the_charge_points_fault_not_ours(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    agents: list[list[str]] = []
+
+    async def behaviour(websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        agents.append(websocket.request.headers.get_all("User-Agent"))
+        await websocket.wait_closed()
+
+    async with central_system(behaviour) as port, relay(kafka, topic_prefix, port) as front:
+        twice = [("User-Agent", "firmware 1"), ("User-Agent", "modem 2")]
+        async with charge_point(
+            front, "CP1", additional_headers=twice, user_agent_header=None
+        ) as websocket:
+            assert websocket.subprotocol == "ocpp1.6"
+        with pytest.raises(InvalidStatus) as refused:
+            async with charge_point(
+                front, "CP1", None, additional_headers=[("Sec-WebSocket-Protocol", "ocpp1.6,,@")]
+            ):
+                pass
+        assert refused.value.response.status_code == 400
+    assert agents == [["firmware 1"]]
+
+
 async def test_a_refusal_is_passed_on_and_credentials_are(kafka: Kafka, topic_prefix: str) -> None:
     async def behaviour(websocket: ServerConnection) -> None:
         await websocket.wait_closed()

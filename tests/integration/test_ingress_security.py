@@ -29,6 +29,7 @@ from ingress_kit import (
 )
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import HeadersLike
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from devstack.existing import ExistingKafka
@@ -126,7 +127,7 @@ async def secure(
         yield websocket
 
 
-async def status_of(ingress: Ingress, name: str, headers: dict[str, str] | None) -> int:
+async def status_of(ingress: Ingress, name: str, headers: HeadersLike | None) -> int:
     with pytest.raises(InvalidStatus) as refused:
         async with charge_point(ingress, name, additional_headers=headers):
             pass
@@ -162,8 +163,10 @@ async def test_profile_1_asks_for_the_password_of_the_identity(
             ):
                 async with charge_point(ingress, name, additional_headers=headers) as websocket:
                     assert await answered(websocket)
+            twice = [*basic("CP1", PASSWORD).items()] * 2
+            assert await status_of(ingress, "CP1", twice) == 400
     refusals = [entry for entry in logs if entry["event"] == "connection refused"]
-    assert [entry["client_id"] for entry in refusals] == ["CP1"] * 5 + ["CP3"]
+    assert [entry["client_id"] for entry in refusals] == ["CP1"] * 5 + ["CP3", "CP1"]
     for secret in (PASSWORD.decode(), "wrong-password", base64.b64encode(PASSWORD).decode()):
         assert secret not in str(logs)
 
