@@ -19,7 +19,7 @@ MAX_MARKS: Final = 16
 """Messages of a transaction that are known by what they said."""
 _NO_NUMBER: Final = -1
 
-Verdict: TypeAlias = Literal["new", "again", "reused"]
+Verdict: TypeAlias = Literal["new", "again", "reused", "old"]
 
 
 class Seen(RowValue, frozen=True):
@@ -49,14 +49,18 @@ def mark_of(event_type: str, timestamp: object, meter_value: object) -> int:
 
 
 def verdict(seen: Seen, number: int | None, mark: int) -> Verdict:
-    """Whether a message is new, one that was sent again, or another one under a used number."""
+    """Whether a message is new.
+
+    Returns:
+        `new`; `again`: it was sent before; `reused`: another one had its number; `old`: one had,
+        but what that one said is no longer kept.
+    """
     key = _NO_NUMBER if number is None else number
     if (key, mark) in seen.marks:
         return "again"
     if number is None or not any(first <= number <= last for first, last in seen.ranges):
         return "new"
-    # A number whose message is no longer kept: numbers that go round make more noise than this.
-    return "reused" if any(key == old for old, _ in seen.marks) else "again"
+    return "reused" if any(key == old for old, _ in seen.marks) else "old"
 
 
 def with_message(seen: Seen, number: int | None, mark: int) -> Seen:

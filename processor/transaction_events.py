@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from processor.evse_rows import drop_open, find_ended, find_open, put_ended, put_open
 from processor.evse_state import NO_EVSE, EndedTransaction, EvseTransaction
 from processor.fields import payload_of
-from processor.message_numbers import last_number, verdict
+from processor.message_numbers import last_number
 from processor.step import Step
 from processor.transaction_end import complete, end, give_up
 from processor.transaction_message import (
@@ -30,6 +30,7 @@ from processor.transaction_progress import (
     ask,
     emit_readings,
     first_heard,
+    judged,
     noted,
     read_live,
     tell,
@@ -129,7 +130,7 @@ def _update_unknown(step: Step, message: TransactionMessage) -> None:
 
 
 def _update(step: Step, message: TransactionMessage, opened: EvseTransaction) -> None:
-    seen = verdict(opened.seen, message.number, message.mark)
+    seen = judged(opened, message)
     if seen == "again":
         return
     last = last_number(opened.seen)
@@ -147,7 +148,7 @@ def _update(step: Step, message: TransactionMessage, opened: EvseTransaction) ->
 def _update_late(step: Step, message: TransactionMessage, ended: EndedTransaction) -> None:
     """Readings that come after the end: they are told, and change nothing."""
     transaction = ended.transaction
-    if verdict(transaction.seen, message.number, message.mark) == "again":
+    if judged(transaction, message) == "again":
         return
     tell(message, OUT_OF_ORDER)
     transaction = noted(transaction, message)

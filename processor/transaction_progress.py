@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from processor.evse_state import NO_EVSE, EvseTransaction
 from processor.evse_values import emit_reading, keep_last, with_reading
-from processor.message_numbers import verdict, with_message
+from processor.message_numbers import Verdict, verdict, with_message
 from processor.step import Anomalies, Step
 from processor.transaction_end import MISSING_START
 from processor.transaction_message import UPDATED, TransactionMessage
@@ -24,13 +24,34 @@ def first_heard(step: Step, message: TransactionMessage) -> EvseTransaction:
     return noted(transaction, message)
 
 
+def judged(transaction: EvseTransaction, message: TransactionMessage) -> Verdict:
+    """Whether the transaction's message is `new`, was sent before (`again`) or `reused` a number.
+
+    Where only the number is known, it is a repetition unless it tells something that is news:
+    charge points that lose power may count from 0 again within a transaction.
+    """
+    seen = verdict(transaction.seen, message.number, message.mark)
+    if seen != "old":
+        return seen
+    newest = transaction.reading_time
+    is_news = (
+        (transaction.id_tag is None and message.id_tag is not None)
+        or (transaction.evse_id == NO_EVSE and message.evse_id != NO_EVSE)
+        or any(
+            reading.timestamp is not None and (newest is None or reading.timestamp > newest)
+            for reading in message.readings
+        )
+    )
+    return "reused" if is_news else "again"
+
+
 def noted(transaction: EvseTransaction, message: TransactionMessage) -> EvseTransaction:
     """The transaction with one more message, and with its place if that is told only now.
 
     OCPP names the EVSE in the first message after it is known, and only there (E01.FR.16).
     """
     found = set()
-    if verdict(transaction.seen, message.number, message.mark) == "reused":
+    if judged(transaction, message) == "reused":
         found.add("seq_no_reused")
     evse_id, connector_id = transaction.evse_id, transaction.connector_id
     if message.evse_id not in {NO_EVSE, evse_id}:

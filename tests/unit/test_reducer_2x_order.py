@@ -106,6 +106,27 @@ def test_a_number_used_twice_for_different_messages_loses_none_of_them() -> None
     assert events[1]["payload"]["energyUsed"] == 24.0
 
 
+def test_numbers_that_start_again_within_a_transaction_lose_nothing_that_is_news() -> None:
+    story = Story2x()
+    story.started(0, evse=None, idToken=None)
+    for number in range(1, 31):
+        story.updated(number, 1000 + number, at=f"2023-12-07T10:{number:02}:31Z")
+    # Power was lost; the transaction goes on, the numbers start again.
+    token = {"idToken": "A", "type": "Central"}
+    assert story.updated(0, None, evse={"id": 1}, at="2023-12-07T11:00:31Z") == []
+    assert story.updated(1, None, idToken=token, at="2023-12-07T11:01:31Z") == []
+    for number in range(2, 5):
+        [reading] = story.updated(number, 2000 + number, at=f"2023-12-07T11:{number:02}:31Z")
+        assert reading["anomalies"] == ["seq_no_reused"]
+    # An old message is still known for one.
+    assert story.updated(10, 1010, at="2023-12-07T10:10:31Z") == []
+    completed = the(story.ended(5), "completed")
+    assert completed["payload"]["evseId"] == 1
+    assert completed["payload"]["idTag"] == "A"
+    assert completed["payload"]["energyUsed"] == 24.0
+    assert completed["anomalies"] == ["seq_no_reused"]
+
+
 def test_messages_without_number_are_told_apart_by_type_and_time() -> None:
     story = Story2x()
     story.started(None)
