@@ -5,8 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from ingress.errors import TlsFileError
+from ingress.metrics import REFUSED
 from ingress.watched import Watched
+
+log = structlog.get_logger(__name__)
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384"
 """Of TLS 1.2, best first. The last two are without forward secrecy, but OCPP wants a central system
@@ -14,6 +19,25 @@ to have them (security whitepaper edition 3 A00.FR.317; OCPP 2.0.1 Part 2 A00.FR
 """
 
 _CRL: Final = b"-----BEGIN X509 CRL-----"
+
+
+class _Handshake(ssl.SSLObject):
+    """Tells of handshakes that fail: asyncio and uvloop end their connections without a word.
+
+    Nobody knows here where the connection comes from, nor which charge point it is.
+    """
+
+    def do_handshake(self) -> None:
+        """As the base class does it."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            REFUSED.labels("tls").inc()
+            detail = getattr(error, "verify_message", None)
+            log.warning("TLS handshake failed", reason=error.reason, detail=detail)
+            raise
 
 
 class Tls:
@@ -41,6 +65,7 @@ class Tls:
         # Called in each handshake, with a server name or without. A handshake that is over is not
         # touched, so connections outlive a change.
         self.context.sni_callback = self._take_current
+        self.context.sslobject_class = _Handshake
 
     def reload(self, *, force: bool) -> None:
         """Take up changed files for the handshakes to come."""

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -251,10 +252,25 @@ async def test_profile_3_asks_for_the_certificate_of_the_identity(
             async with secure(ingress, "CP2", shows(files.ca, "a.example.com", common_name="CP1")):
                 pass
         assert refused.value.response.status_code == 403
-        for context in (files.trust(), shows(foreign, "x.example.com", common_name="CP1")):
-            with pytest.raises(TLS_REFUSALS):
+        for context, reason, detail in (
+            (files.trust(), "PEER_DID_NOT_RETURN_A_CERTIFICATE", None),
+            (
+                shows(foreign, "x.example.com", common_name="CP1"),
+                "CERTIFICATE_VERIFY_FAILED",
+                "unable to get local issuer certificate",
+            ),
+        ):
+            with capture_logs() as logs, pytest.raises(TLS_REFUSALS):
                 async with secure(ingress, "CP1", context):
                     pass
+            (told,) = [line for line in logs if line["event"] == "TLS handshake failed"]
+            assert (told["reason"], told["detail"]) == (reason, detail)
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def _serial(websocket: ClientConnection) -> str:
@@ -370,6 +386,10 @@ async def test_the_service_takes_up_changed_files_by_itself(
                 async with connect(f"wss://127.0.0.1:{port}/CP2", ssl=own, subprotocols=OCPP16):
                     pass
             assert refused.value.response.status_code == 403
+            with pytest.raises(TLS_REFUSALS):
+                async with connect(f"wss://127.0.0.1:{port}/CP1", ssl=files.trust()):
+                    pass
+            assert 'refused_total{reason="tls"} 1.0' in await asyncio.to_thread(metrics, ops_port)
             files.issue("rsa", trustme.KeyType.RSA)
             files.issue("ecdsa", trustme.KeyType.ECDSA)
             async with asyncio.timeout(60):
