@@ -11,7 +11,10 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +29,13 @@ _SUBPROTOCOL: Final = Subprotocol("mqtt")
 _CHUNK: Final = 64 * 1024
 
 
-async def relay(websocket_port: int, mqtt_port: int) -> None:
+async def relay(websocket_port: int, mqtt_port: int, listening: Callable[[], None]) -> None:
     """Accept websockets for ever, and connect each to MQTT's port.
+
+    Args:
+        websocket_port: Where to listen.
+        mqtt_port: Where the broker listens.
+        listening: Called once `websocket_port` is ours.
 
     Raises:
         OSError: `websocket_port` is taken.
@@ -61,6 +69,7 @@ async def relay(websocket_port: int, mqtt_port: int) -> None:
         # MQTT's own keepalive finds dead peers.
         ping_interval=None,
     ) as server:
+        listening()
         await server.serve_forever()
 
 
@@ -88,10 +97,24 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     # rumqttd logs its tracing spans as errors, one for each packet: only what ends it counts.
     logging.basicConfig(level=logging.CRITICAL)
-    # rumqttd has no way to be stopped but the end of its process, so it gets the spare thread.
     broker = IotCoreBroker(config_path=str(arguments.config))
-    threading.Thread(target=broker.run_forever, daemon=True).start()
-    asyncio.run(relay(arguments.websocket_port, arguments.mqtt_port))
+
+    def run() -> None:
+        try:
+            broker.run_forever()
+        except OSError as error:
+            sys.stderr.write(f"rumqttd: {error}\n")
+            sys.stderr.flush()
+            # Not only this thread: a broker without its ports must not look like one.
+            os._exit(1)
+
+    # rumqttd has no way to be stopped but the end of its process, so it gets the spare thread;
+    # and only once the websocket port is ours, so that whoever waits for all ports waits for both.
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        asyncio.run(relay(arguments.websocket_port, arguments.mqtt_port, thread.start))
+    except OSError as error:
+        raise SystemExit(f"rumqttd: websockets: {error}") from None
 
 
 if __name__ == "__main__":

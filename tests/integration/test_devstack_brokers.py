@@ -1,6 +1,7 @@
 """The local brokers are the real ones: what clients see of their lives and limits."""
 
 import queue
+import socket
 import time
 
 import paho.mqtt.client as paho
@@ -14,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from devstack.errors import StartError
 from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import MAX_PAYLOAD, Mosquitto, MqttBroker
@@ -185,6 +187,18 @@ def publish_with_properties(port: int) -> None:
     publisher.publish("a", b"1", qos=1, properties=properties).wait_for_publish(10)
     publisher.disconnect()
     publisher.loop_stop()
+
+
+@pytest.mark.parametrize("listener", ["port", "v311_port", "websocket_port"])
+def test_a_taken_port_is_said_and_no_other_broker_is_used(listener: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        broker = MqttBroker(**{listener: port})
+        try:
+            with pytest.raises(StartError, match=rf"(?s)exit code 1.*rumqttd: .*{port}"):
+                broker.start()
+        finally:
+            broker.close()
 
 
 def test_the_mqtt_broker_restarts_on_its_ports() -> None:
