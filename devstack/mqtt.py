@@ -121,8 +121,8 @@ class Mosquitto(LocalProcess):
             "allow_anonymous true",
             "persistence true",
             f"persistence_location {self.directory}/",
-            # Saved within a second of every change: what was acknowledged before that survives a
-            # SIGKILL too.
+            # Saved at every change (the interval counts changes then), so that what was
+            # acknowledged survives a SIGKILL too; slow under load.
             "autosave_on_changes true",
             "autosave_interval 1",
             # The default of 1000 would drop what a subscriber missed while it was away.

@@ -29,6 +29,14 @@ _BUFFER_BYTES: Final = 1024 * 1024
 """Bytes that may wait for the socket before publishing pauses."""
 
 
+_NO_RETAIN: Final = ": unset MQTT_RETAIN, MQTT_RETAIN_STATUS and MQTT_STATUS_TOPIC"
+_HINTS: Final = {
+    "0x9A": _NO_RETAIN,
+    "0x9B": ": unset MQTT_STATUS_TOPIC, whose last will has QoS 1",
+}
+"""What a will that the broker does not take asks of the settings, by reason code."""
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
     """Files of the TLS connection (PEM); without a CA file the system's authorities hold."""
 
@@ -63,6 +71,8 @@ class MqttOptions(msgspec.Struct, frozen=True, kw_only=True):
     version: Version = "5"
     qos: int = 1
     retain: bool = False
+    retain_some: bool = False
+    """Some publications ask for it themselves."""
     expiry_s: int | None = None
     keepalive_s: int = 30
     tls: Tls | None = None
@@ -283,16 +293,15 @@ class MqttConnection(asyncio.Protocol):
         limits, options = self._connack.result(), self._options
         self.limits = limits
         if limits.refusal is not None:
-            raise MqttConnectionError(f"the broker refused: {limits.refusal}")
+            hint = _HINTS.get(limits.refusal[: len("0x9A")], "")
+            raise MqttConnectionError(f"the broker refused: {limits.refusal}{hint}")
         if limits.maximum_qos < options.qos:
             raise MqttConnectionError(
                 f"the broker takes QoS {limits.maximum_qos} at most: set MQTT_QOS"
             )
-        if not limits.retain_available and (options.retain or options.will is not None):
-            raise MqttConnectionError(
-                "the broker keeps no messages: unset MQTT_RETAIN, MQTT_RETAIN_STATUS and "
-                "MQTT_STATUS_TOPIC"
-            )
+        wanted = options.retain or options.retain_some or options.will is not None
+        if wanted and not limits.retain_available:
+            raise MqttConnectionError(f"the broker keeps no messages{_NO_RETAIN}")
 
     def _properties(self, publication: Publication) -> bytes:
         if not self._mqtt5:

@@ -40,6 +40,7 @@ def publisher_of(settings: EgressSettings) -> Publisher:
         version=settings.mqtt_version,
         qos=settings.mqtt_qos,
         retain=settings.mqtt_retain,
+        retain_some=settings.mqtt_retain_status,
         expiry_s=settings.mqtt_message_expiry_s,
         keepalive_s=settings.mqtt_keepalive_s,
         tls=tls,

@@ -214,10 +214,12 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._commit_due.wait(), _COMMIT_INTERVAL_S)
-            await self._commit(dict(self._partitions))
+            committed = await self._commit(dict(self._partitions))
             self._commit_due.clear()
+            if not committed:
+                await asyncio.sleep(_COMMIT_INTERVAL_S)
 
-    async def _commit(self, partitions: dict[TopicPartition, Partition]) -> None:
+    async def _commit(self, partitions: dict[TopicPartition, Partition]) -> bool:
         offsets = {
             tp: offset
             for tp, partition in partitions.items()
@@ -225,16 +227,17 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         }
         settled = {tp: partitions[tp].settled for tp in offsets}
         if not offsets:
-            return
+            return True
         try:
             # aiokafka would wait for a lost Kafka without end.
             await asyncio.wait_for(self._consumer.commit(offsets), _KAFKA_TIMEOUT_S)
         except (KafkaError, TimeoutError) as error:
             # After a rebalance the next owner publishes these again; else the next round commits.
             log.warning("offsets not committed", error=repr(error))
-            return
+            return False
         for tp, offset in offsets.items():
             partitions[tp].record(offset, settled[tp])
+        return True
 
     async def _measure_lag(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import orjson
 import pytest
 import trustme
@@ -23,8 +24,9 @@ from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
 from egress.announcement import Announcement
-from egress.connection import MqttOptions, Tls
-from egress.packets import Credentials
+from egress.connection import MqttConnection, MqttOptions, Tls
+from egress.errors import MqttConnectionError
+from egress.packets import Credentials, Will
 from egress.publisher import CAPACITY_BYTES, Publisher
 
 pytestmark = pytest.mark.integration
@@ -345,6 +347,36 @@ async def test_broker_that_falls_silent_is_given_up(
         # While nothing happens PINGREQ and PINGRESP keep it.
         await asyncio.sleep(2.5)
         assert publisher.is_connected
+
+
+class Deaf:
+    """A listener that nobody speaks to."""
+
+    def on_acknowledged(self, packet_id: int, code: int) -> None:
+        raise AssertionError(packet_id, code)
+
+    def on_room(self) -> None:
+        pass
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(
+    ("line", "changes", "words"),
+    [
+        ("max_qos 1", {"qos": 2}, "QoS 1 at most: set MQTT_QOS"),
+        ("retain_available false", {"retain": True}, "unset MQTT_RETAIN"),
+        ("retain_available false", {"retain_some": True}, "MQTT_RETAIN_STATUS"),
+        ("retain_available false", {"will": Will("s", b"x")}, "MQTT_STATUS_TOPIC"),
+    ],
+)
+async def test_what_the_broker_does_not_offer_is_said_with_the_setting(
+    tmp_path: Path, line: str, changes: dict[str, object], words: str
+) -> None:
+    with MosquittoWith(tmp_path, (line,)) as broker:
+        chosen = msgspec.structs.replace(options(broker.port), **changes)
+        connection = MqttConnection(chosen, Deaf())
+        with pytest.raises(MqttConnectionError, match=words):
+            await connection.open()
 
 
 async def test_what_is_held_is_bounded_in_bytes(topic: str) -> None:
