@@ -84,9 +84,10 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             RoutingError: As `route_frame`.
         """
-        if not self.selects(frame_topic(frame)):
+        topic = frame_topic(frame)
+        if not self.selects(topic):
             return ()
-        return (self._placed(route_frame(frame, traceparent)),)
+        return (self._placed(_publication(frame, topic, traceparent)),)
 
     def event(
         self, event: BusinessEvent, traceparent: str | None = None
@@ -129,6 +130,10 @@ def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication
     Raises:
         RoutingError: The raw text is not the message that `kind` says.
     """
+    return _publication(frame, frame_topic(frame), traceparent)
+
+
+def _publication(frame: OcppFrame, topic: str, traceparent: str | None) -> Publication:
     properties = [
         ("eventId", f"{frame.connection_id}:{frame.received_at_ns}"),
         ("protocol", frame.protocol),
@@ -139,7 +144,7 @@ def route_frame(frame: OcppFrame, traceparent: str | None = None) -> Publication
         properties.append(("traceparent", traceparent))
     message = _invalid(frame) if frame.kind == "INVALID" else _message(frame, _action(frame))
     return Publication(
-        frame_topic(frame),
+        topic,
         orjson.dumps(message),
         tuple(properties),
         strand=f"protocol/{frame.client_id}",

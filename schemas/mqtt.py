@@ -1,5 +1,6 @@
 """MQTT topics: event type → topic, and the escaping of identities and actions."""
 
+import re
 from typing import Final
 
 EVENT_TOPICS: Final[dict[str, str]] = {
@@ -17,6 +18,9 @@ CALL_TOPIC: Final = "ocpp/messages/{client_id}/{action}"
 RESULT_TOPIC: Final = "ocpp/responses/{client_id}/{action}"
 INVALID_TOPIC: Final = "ocpp/invalid/{client_id}"
 
+_PLAIN: Final = re.compile(r'[ -"$&-*,-.0-~]*')
+"""Printable ASCII without `/ + # %`: most identities and every action of OCPP."""
+
 
 def escape_level(text: str) -> str:
     """Percent-encode what MQTT forbids in a topic level, and `%` itself so that it can be undone.
@@ -24,7 +28,7 @@ def escape_level(text: str) -> str:
     `/` would split the level, `+` and `#` are wildcards (MQTT 5 §4.7.1), control characters may
     make a broker close the connection (MQTT 5 §1.5.4).
     """
-    if text.isascii() and text.isalnum():
+    if _PLAIN.fullmatch(text):
         return text
     return "".join(
         "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
