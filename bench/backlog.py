@@ -1,5 +1,6 @@
 """Frames put on Kafka before a contender starts, and what must come out of them."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -20,6 +21,7 @@ from schemas.frames import OcppFrame
 from schemas.topics import TopicNames
 
 _TIMEOUT_S: Final = 60.0
+_POLL_S: Final = 0.2
 _ORIGINALS: Final = 1000
 
 
@@ -109,7 +111,15 @@ class Backlog:
             producer.poll(0)
         assert producer.flush(_TIMEOUT_S) == 0, "Kafka did not take the rows"
 
-    def check(self, servers: str, names: TopicNames, partitions: int, *, whole: bool) -> None:
+    def check(
+        self,
+        servers: str,
+        names: TopicNames,
+        partitions: int,
+        *,
+        whole: bool,
+        within_s: float = 60.0,
+    ) -> None:
         """Compare the committed events, byte for byte and in order, with the reducer's.
 
         Args:
@@ -117,17 +127,23 @@ class Backlog:
             names: The contender's topics.
             partitions: Their partitions.
             whole: Whether all must be there; else only the first of each charge point.
+            within_s: How long they are waited for.
         """
-        got: dict[bytes, list[bytes]] = defaultdict(list)
-        for key, value in _committed(servers, names.events, partitions):
-            got[key].append(value)
+        wanted = sum(map(len, self._events.values())) if whole else 0
+        end = time.monotonic() + within_s
+        got = _committed(servers, names.events, partitions)
+        # The offsets' end-of-transaction marker may be readable before the events' is.
+        while sum(map(len, got.values())) < wanted and time.monotonic() < end:
+            time.sleep(_POLL_S)
+            got = _committed(servers, names.events, partitions)
         for key, values in got.items():
             assert values == self._events[key][: len(values)], f"wrong events of {key!r}"
-        missing = sum(map(len, self._events.values())) - sum(map(len, got.values()))
-        assert not whole or not missing, f"{missing} events are missing"
+        missing = wanted - sum(map(len, got.values()))
+        assert missing <= 0, f"{missing} events are missing"
 
 
-def _committed(servers: str, topic: str, partitions: int) -> list[tuple[bytes, bytes]]:
+def _committed(servers: str, topic: str, partitions: int) -> dict[bytes, list[bytes]]:
+    """The committed values of each key, in order."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -138,7 +154,7 @@ def _committed(servers: str, topic: str, partitions: int) -> list[tuple[bytes, b
         }
     )
     consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(partitions)])
-    records = []
+    values: dict[bytes, list[bytes]] = defaultdict(list)
     ends = 0
     while ends < partitions:
         for message in consumer.consume(10_000, 1.0):
@@ -148,6 +164,6 @@ def _committed(servers: str, topic: str, partitions: int) -> list[tuple[bytes, b
             key, value = message.key(), message.value()
             assert key is not None
             assert value is not None
-            records.append((key, value))
+            values[key].append(value)
     consumer.close()
-    return records
+    return values

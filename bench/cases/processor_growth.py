@@ -73,7 +73,7 @@ def _chunks(frames: int, place: Track, size: Size) -> None:
                 backlog,
                 place,
             )
-            for frames_of_chunk in (100, 500, 2_000, 5_000, 20_000)
+            for frames_of_chunk in (500, 5_000, 20_000)
         },
         subject="chunk-5000",
         rounds=size.rounds,
