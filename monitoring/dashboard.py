@@ -211,6 +211,11 @@ ROWS: Final = (
                 "cps",
             ),
             Panel(
+                "Refused by the MQTT broker",
+                {"{{reason}}": rate("chargelog_egress_refused_total", "reason")},
+                "cps",
+            ),
+            Panel(
                 "Dead letters",
                 {"{{topic}}": rate("chargelog_egress_dead_letters_total", "topic")},
                 "cps",

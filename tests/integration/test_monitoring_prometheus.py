@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.prometheus, pytest.mark.timeo
 MONITORING: Final = Path(__file__).parents[2] / "monitoring"
 RARE: Final = {
     "ingress_commands_total": "no command was given",
+    "chargelog_egress_refused_total": "the MQTT broker took everything",
     "ingress_records_not_confirmed_total": "Kafka was there all the time",
 }
 """Labelled counters that the traffic of this test does not touch, so that they have no series."""
