@@ -15,7 +15,7 @@ MARKERS := $(if $(strip $(MISSING)),not ($(subst $(EMPTY) $(EMPTY), or ,$(strip 
 
 # Each is tests/soak/<name>_soak.py: kills things under load for DURATION seconds, states what it did
 # and what was lost in its last line, and exits 1 if that is anything.
-SOAKS := processor egress
+SOAKS := processor egress ingress
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test soak bench fuzz lint format contracts clean

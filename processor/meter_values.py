@@ -1,9 +1,11 @@
 """MeterValues (OCPP 1.6 §4.7) and transactionData (§4.10) → meter_reading."""
 
+from hashlib import blake2b
 from reprlib import repr as shown
 from typing import Any, Final
 
 import msgspec
+import orjson
 from msgspec.structs import replace
 
 from processor.fields import (
@@ -107,7 +109,7 @@ def emit_reading(
 
 
 def meter_values_sent(step: Step) -> None:
-    """One event for each element; the newest is remembered.
+    """One event for each element, and none if the last message is sent again.
 
     Raises:
         IndigestibleFrameError: No connectorId, or an element can't be read.
@@ -123,17 +125,28 @@ def meter_values_sent(step: Step) -> None:
             f"MeterValues of {step.frame.client_id!r}: meterValue is "
             f"{shown(meter_values):.40}; a list is needed"
         )
-    for meter_value in meter_values:
-        try:
-            element = read_element(meter_value, set(found))
-        except UnreadableSampleError as error:
-            raise IndigestibleFrameError(
-                f"MeterValues of {step.frame.client_id!r}: {error}"
-            ) from error
+    try:
+        elements = [read_element(meter_value, set(found)) for meter_value in meter_values]
+    except UnreadableSampleError as error:
+        raise IndigestibleFrameError(f"MeterValues of {step.frame.client_id!r}: {error}") from error
+    digest = _digest([transaction_id, payload], elements)
+    if digest is not None and digest == row.last_values:
+        return
+    for element in elements:
         row = _remembered(row, element, belongs=belongs)
         emit_reading(step, element, connector, transaction_id)
-    if meter_values:
-        step.put_connector(connector, row)
+    if elements:
+        step.put_connector(connector, replace(row, last_values=digest))
+
+
+def _digest(content: list[Any], elements: list[Element]) -> str | None:
+    """By which the same message sent again is known; None: it can't be told from a new one.
+
+    Without a real time in every element two measurements may well be written alike.
+    """
+    if not elements or any(element.timestamp is None for element in elements):
+        return None
+    return blake2b(orjson.dumps(content), digest_size=8).hexdigest()
 
 
 def _attributed(

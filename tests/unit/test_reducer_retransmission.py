@@ -143,6 +143,41 @@ def test_a_stop_whose_id_two_open_sessions_have_ends_neither() -> None:
     assert "missing_start" in second["anomalies"]
 
 
+def test_meter_values_sent_again_give_no_event() -> None:
+    story = Story()
+    story.start(7)
+    sent = element(sample("1000"), sample("230", "Voltage")), element(sample("2000"))
+    assert kinds(story.meter(*sent, transactionId=7)) == ["meter_reading"] * 2
+    assert story.meter(*sent, transactionId=7) == []
+    assert story.meter(*sent, transactionId=7) == []
+    # Another connector's are its own, and so are those of the next session.
+    assert len(story.meter(*sent, connector=2)) == 2
+    story.stop(7)
+    assert len(story.meter(*sent)) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (element(sample("1000")), element(sample("1001"))),
+        (element(sample("1000")), element(sample("1000"), timestamp="2023-12-07T10:30:31Z")),
+        # One measurement in two messages.
+        (element(sample("230", "Voltage")), element(sample("231", "Voltage"))),
+        # The clock is not set, or stands for nothing: the same text is no sign of the same time.
+        *[
+            (element(sample("1000"), timestamp=time), element(sample("1000"), timestamp=time))
+            for time in ("1970-01-01T00:00:00Z", "noon", None)
+        ],
+    ],
+)
+def test_values_that_differ_or_have_no_time_are_not_taken_for_a_repetition(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    story = Story()
+    assert len(story.meter(first)) == 1
+    assert len(story.meter(second)) == 1
+
+
 def test_ended_sessions_are_kept_up_to_a_bound_per_connector() -> None:
     story = Story()
     story.start(1000, connectorId=2, idTag="B")
