@@ -28,7 +28,7 @@ from ingress.errors import AccessError, PasswordFileError
 from ingress.watched import Watched, read_text
 
 HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1)
-"""About 4 ms and 8 MiB for each check (docs/decisions/0012-cost-of-a-password.md)."""
+"""Some milliseconds and 8 MiB for each check (docs/decisions/0012-cost-of-a-password.md)."""
 _MAX_CHECKING: Final = 1000
 """Checks that wait: some seconds' worth; beyond that a handshake would not live to see its turn."""
 LENGTHS: Final = range(16, 41)
