@@ -56,7 +56,8 @@ _MQTT: Final = {
     "invalid": (INVALID_TOPIC, "invalid"),
 }
 """Name of the message → topic, and payload."""
-_RETAINED: Final = frozenset({"connector_status", "evse_connector_status"})
+_EGRESS_STATUS: Final = "egress_status"
+_RETAINED: Final = frozenset({"connector_status", "evse_connector_status", _EGRESS_STATUS})
 
 
 def document(version: str) -> Document:
@@ -183,12 +184,22 @@ def _mqtt_channels() -> Document:
         channel["messages"][name] = {
             "name": name,
             "headers": _user_properties(payload),
-            "payload": {
-                "schemaFormat": _JSON_SCHEMA,
-                "schema": {"$ref": f"../schemas/json/{payload}.schema.json"},
-            },
+            "payload": _payload(payload),
         }
+    channels["egress.status"] = {
+        "address": None,
+        "description": "The topic that MQTT_STATUS_TOPIC names; none where it is not set.",
+        "servers": [{"$ref": "#/servers/mqtt"}],
+        "messages": {_EGRESS_STATUS: {"name": _EGRESS_STATUS, "payload": _payload(_EGRESS_STATUS)}},
+    }
     return channels
+
+
+def _payload(name: str) -> Document:
+    return {
+        "schemaFormat": _JSON_SCHEMA,
+        "schema": {"$ref": f"../schemas/json/{name}.schema.json"},
+    }
 
 
 def _channel_name(topic: str) -> str:

@@ -42,7 +42,8 @@ def _compiled(path: str) -> jsonschema_rs.Validator:
 def _channels() -> list[tuple[re.Pattern[str], list[jsonschema_rs.Validator]]]:
     found = []
     for channel in DOCUMENT["channels"].values():
-        if channel["servers"] == [{"$ref": "#/servers/mqtt"}]:
+        # Without an address: an installation's own setting names it.
+        if channel["servers"] == [{"$ref": "#/servers/mqtt"}] and channel["address"] is not None:
             address = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(channel["address"]))
             messages = channel["messages"].values()
             validators = [_compiled(each["payload"]["schema"]["$ref"]) for each in messages]

@@ -105,6 +105,11 @@ def test_every_reference_leads_somewhere() -> None:
             assert (ROOT / "docs" / reference).is_file(), reference
 
 
+def test_every_json_schema_is_the_payload_of_a_channel() -> None:
+    named = {reference for reference in references(DOCUMENT) if "/json/" in reference}
+    assert named == {f"../schemas/json/{name}.schema.json" for name in NAMES}
+
+
 def test_every_topic_of_kafka_but_the_changelog_is_a_channel() -> None:
     names = TopicNames()
     topics = {spec.name for spec in specs(names, 8)} - {names.connectors_changelog}
