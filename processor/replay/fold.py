@@ -1,9 +1,11 @@
 """Frames through the reducer, with everything counted; the state of one lane's charge points."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from processor.chunk import reduce_chunk
 from processor.reducer import IndigestibleFrameError, reduce
+from processor.replay.errors import Rejected
 from processor.replay.kafka_source import TopicRecord
 from processor.replay.tally import Tally
 from processor.state import Row, RowError, decode_row, encode_row
@@ -11,6 +13,9 @@ from processor.tariff import Tariffs
 from schemas.codec import Codec
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
+
+INDIGESTIBLE: Final = "frame indigestible"
+"""The reason of all frames that the reducer refuses."""
 
 
 class Fold:
@@ -20,31 +25,41 @@ class Fold:
         tariffs: Prices.
         tally: What was counted before.
         rows: The state before.
+        tracks: Whether to note which rows change, for `changed_rows`.
 
     Attributes:
         tally: What was counted.
-        touched: Keys of rows that changed since it was last emptied.
+        get: The row of a key, or None (`processor.state.Rows`).
+        set: Puts a row in place of the old one (`processor.state.Rows`).
     """
 
     def __init__(
-        self, tariffs: Tariffs, tally: Tally, rows: Iterable[tuple[str, bytes]] = ()
+        self,
+        tariffs: Tariffs,
+        tally: Tally,
+        rows: Iterable[tuple[str, bytes]] = (),
+        *,
+        tracks: bool = False,
     ) -> None:
         self._tariffs = tariffs
         self.tally = tally
         self._rows: dict[str, Row] = {key: decode_row(value, key) for key, value in rows}
-        self.touched: set[str] = set()
+        self._tracks = tracks
+        self._touched: set[str] = set()
         self.get: Callable[[str], Row | None] = self._rows.get
+        self.set: Callable[[str, Row], None] = (
+            self._set_and_note if tracks else self._rows.__setitem__
+        )
 
-    def set(self, key: str, row: Row) -> None:
-        """The reducer changes a row."""
+    def _set_and_note(self, key: str, row: Row) -> None:
         self._rows[key] = row
-        self.touched.add(key)
+        self._touched.add(key)
 
     def changed_rows(self) -> list[tuple[str, bytes]]:
         """The rows that changed since the last call, encoded."""
         rows = self._rows
-        changed = [(key, encode_row(rows[key])) for key in self.touched]
-        self.touched.clear()
+        changed = [(key, encode_row(rows[key])) for key in self._touched]
+        self._touched.clear()
         return changed
 
     def records(
@@ -62,18 +77,18 @@ class Fold:
         """
         result = reduce_chunk(records, self.get, self._tariffs, codec)
         self._rows.update(result.rows)
-        self.touched.update(result.rows)
+        if self._tracks:
+            self._touched.update(result.rows)
         self.tally.frames += len(records)
         for letter in result.dead_letters:
             reject(letter.offset, letter.reason)
         return result.events
 
-    def frame(self, frame: OcppFrame, reject: Callable[[str], None]) -> list[BusinessEvent]:
-        """The events of one frame.
+    def frame(self, frame: OcppFrame) -> list[BusinessEvent]:
+        """The events of the next frame of its charge point.
 
-        Args:
-            frame: The next one of its charge point.
-            reject: Takes the reason if it can't be reduced.
+        Raises:
+            Rejected: It can't be reduced.
         """
         self.tally.frames += 1
         try:
@@ -81,8 +96,7 @@ class Fold:
         except RowError:
             raise
         except IndigestibleFrameError as error:
-            reject(str(error))
+            raise Rejected(INDIGESTIBLE, str(error)) from error
         # As in processor.chunk: a defect of ours must not stop the frames behind it.
-        except Exception as error:  # noqa: BLE001
-            reject(repr(error))
-        return []
+        except Exception as error:
+            raise Rejected(INDIGESTIBLE, repr(error)) from error

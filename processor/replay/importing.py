@@ -139,8 +139,8 @@ class _Import:
 
     def _frames(self, history: History) -> Iterator[tuple[int, OcppFrame | None]]:
         correlation, imported = Correlation(), self.imported
-        for order, (file, entry) in enumerate(history, 1):
-            log, content, frame = self._logs[file], entry.content, None
+        for order, entry in enumerate(history, 1):
+            log, content, frame = self._logs[entry.log], entry.content, None
             if content is Other.NO_FRAME:
                 imported.other_lines += 1
             elif content is Other.REPEATED:
@@ -149,8 +149,6 @@ class _Import:
                 imported.passed_over += 1
             else:
                 try:
-                    if isinstance(content, Rejected):
-                        raise content
                     frame = log.reader.frame(entry, correlation)
                 except Rejected as rejected:
                     count = imported.rejected.get(rejected.reason, 0)

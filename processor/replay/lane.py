@@ -1,17 +1,18 @@
 """One lane at work: its charge points' state, its output, its rejects, its checkpoint."""
 
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 
 from processor.replay.checkpoint import Checkpoint
 from processor.replay.difference import Comparison
 from processor.replay.errors import Rejected
-from processor.replay.fold import Fold
+from processor.replay.fold import INDIGESTIBLE, Fold
 from processor.replay.job import Folder, Job, ToFile, ToTopic
 from processor.replay.kafka_source import TopicRecord
 from processor.replay.logs.correlation import Correlation
-from processor.replay.logs.entries import Entry, LogReader, Other
+from processor.replay.logs.entries import Entry, Other
+from processor.replay.logs.merge import Log
 from processor.replay.outputs.blocks import BlockOutput
 from processor.replay.outputs.forms import EVENT_FORMS, suffix_of
 from processor.replay.outputs.output import Nowhere, Output
@@ -24,8 +25,6 @@ from schemas.codec import Codec, event_codec
 from schemas.errors import CodecError
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
-
-_INDIGESTIBLE: Final = "frame indigestible"
 
 
 class Lane:
@@ -46,15 +45,15 @@ class Lane:
         self._wanted = Wanted(job.selection)
         self._filters = bool(job.selection.charge_points)
         self._selection = job.selection
+        self._bounded = job.selection.bounded
         self._checkpoint = Checkpoint(folder.checkpoint(number)) if job.keeps else None
         part = self._part
         position, tally = part("position"), part("tally")
         self.position = 0 if position is None else int(position)
         self.done = part("done") is not None
         self.tally = Tally() if tally is None else msgspec.json.decode(tally, type=Tally)
-        self._fold = Fold(
-            job.tariffs, self.tally, () if self._checkpoint is None else self._checkpoint.rows()
-        )
+        rows = () if self._checkpoint is None else self._checkpoint.rows()
+        self._fold = Fold(job.tariffs, self.tally, rows, tracks=job.keeps)
         self._correlation = Correlation(part("correlation"))
         self._output = Nowhere() if self.done else _output(job, folder, number, part("output"))
         self._rejects = RejectPart(folder.rejects(number), part("rejects"))
@@ -78,40 +77,40 @@ class Lane:
                 values.update({record.offset: record.value for record in records})
             where = f"{topic}[{self.number}]@{offset}"
             text = text_of(values[offset])
-            self._reject(
-                _INDIGESTIBLE,
-                Reject((self.number, offset), where, f"{_INDIGESTIBLE}: {reason}", text),
-            )
+            full = f"{INDIGESTIBLE}: {reason}"
+            self._reject(INDIGESTIBLE, Reject((self.number, offset), where, full, text))
 
         self._take(self._fold.records(records, codec, reject))
 
-    def entry(self, order: int, path: str, entry: Entry, reader: LogReader) -> None:
+    def entry(self, order: int, entry: Entry, logs: Sequence[Log]) -> None:
         """Reduce an entry of a log."""
         content = entry.content
-        if type(content) is Other:
-            if content is Other.REPEATED:
-                self.tally.repeated += 1
-            else:
-                self.tally.other_lines += 1
-            return
-        if self._filters and entry.client_id is not None and not self._wanted[entry.client_id]:
-            self.tally.passed_over += 1
-            return
         try:
-            if isinstance(content, Rejected):
-                raise content
-            frame = reader.frame(entry, self._correlation)
+            if type(content) is OcppFrame and not self._filters:
+                frame = content  # the short way: nothing is left to be asked
+            elif (found := self._frame(entry, logs)) is None:
+                return
+            else:
+                frame = found
+            events = self._fold.frame(frame)
         except Rejected as rejected:
+            path = logs[entry.log].path
             self._reject(rejected.reason, reject_of(rejected, order, path, entry))
             return
-
-        def reject(reason: str) -> None:
-            rejected = Rejected(_INDIGESTIBLE, reason)
-            self._reject(_INDIGESTIBLE, reject_of(rejected, order, path, entry))
-
-        events = self._fold.frame(frame, reject)
         if events:
             self._take(events)
+
+    def _frame(self, entry: Entry, logs: Sequence[Log]) -> OcppFrame | None:
+        content = entry.content
+        if content is Other.REPEATED:
+            self.tally.repeated += 1
+        elif content is Other.NO_FRAME:
+            self.tally.other_lines += 1
+        elif self._filters and entry.client_id is not None and not self._wanted[entry.client_id]:
+            self.tally.passed_over += 1
+        else:
+            return logs[entry.log].reader.frame(entry, self._correlation)
+        return None
 
     def checkpoint(self, *, done: bool = False) -> None:
         """Make the lane's work so far outlast the process, where the run keeps checkpoints."""
@@ -146,7 +145,7 @@ class Lane:
             self._checkpoint.close()
 
     def _take(self, events: list[BusinessEvent]) -> None:
-        selected = self._selection.of(events)
+        selected = self._selection.of(events) if self._bounded else events
         self.tally.add_events(selected)
         self._output.write(selected)
         if self._comparison is not None:

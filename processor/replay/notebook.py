@@ -69,16 +69,16 @@ class Replay(Iterator[BusinessEvent]):
         return pa.concat_tables(parts)
 
     def _run(self) -> Iterator[BusinessEvent]:
-        for order, (number, entry) in enumerate(History(self._logs), 1):
-            frame = self._frame(order, self._logs[number], entry)
-            if frame is None:
+        for order, entry in enumerate(History(self._logs), 1):
+            try:
+                frame = self._frame(entry)
+                events = [] if frame is None else self._fold.frame(frame)
+            except Rejected as rejected:
+                self.tally.reject(rejected.reason)
+                if len(self.rejects) < _KEPT_REJECTS:
+                    path = self._logs[entry.log].path
+                    self.rejects.append(reject_of(rejected, order, path, entry))
                 continue
-            found: list[str] = []
-            events = self._fold.frame(frame, found.append)
-            for reason in found:
-                self._reject(
-                    Rejected("frame indigestible", reason), order, self._logs[number], entry
-                )
             selected = self._selection.of(events)
             self.tally.add_events(selected)
             yield from selected
@@ -90,29 +90,17 @@ class Replay(Iterator[BusinessEvent]):
                 stacklevel=3,
             )
 
-    def _frame(self, order: int, log: Log, entry: Entry) -> OcppFrame | None:
+    def _frame(self, entry: Entry) -> OcppFrame | None:
         content = entry.content
-        if isinstance(content, Other):
-            if content is Other.REPEATED:
-                self.tally.repeated += 1
-            else:
-                self.tally.other_lines += 1
-            return None
-        if entry.client_id is not None and not self._wanted[entry.client_id]:
+        if content is Other.REPEATED:
+            self.tally.repeated += 1
+        elif content is Other.NO_FRAME:
+            self.tally.other_lines += 1
+        elif entry.client_id is not None and not self._wanted[entry.client_id]:
             self.tally.passed_over += 1
-            return None
-        try:
-            if isinstance(content, Rejected):
-                raise content
-            return log.reader.frame(entry, self._correlation)
-        except Rejected as rejected:
-            self._reject(rejected, order, log, entry)
-            return None
-
-    def _reject(self, rejected: Rejected, order: int, log: Log, entry: Entry) -> None:
-        self.tally.reject(rejected.reason)
-        if len(self.rejects) < _KEPT_REJECTS:
-            self.rejects.append(reject_of(rejected, order, log.path, entry))
+        else:
+            return self._logs[entry.log].reader.frame(entry, self._correlation)
+        return None
 
 
 def replay(  # noqa: PLR0913 - all but the first by name

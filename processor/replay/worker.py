@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -11,7 +10,6 @@ from processor.replay.job import Folder, FromFiles, FromKafka, Job
 from processor.replay.kafka_source import Bounds, KafkaSource
 from processor.replay.lane import Lane
 from processor.replay.lanes import LaneOf
-from processor.replay.logs.entries import Entry
 from processor.replay.logs.merge import History, Log
 from processor.replay.logs.recognise import reader_for
 from processor.replay.logs.times import zone_named
@@ -125,37 +123,25 @@ class Worker:
     def _files(self, source: FromFiles) -> Iterator[int]:
         zone = None if source.zone is None else zone_named(source.zone)
         logs = [Log(log.path, reader_for(log.path, source.form, zone)) for log in source.logs]
-        history = History(logs)
-        entries = iter(history)
-        lane_of = LaneOf(self._job.lanes)
-        mine = [self._lanes.get(number) for number in range(self._job.lanes)]
         # What tells no charge point is lane 0's.
+        mine = [self._lanes.get(number) for number in range(self._job.lanes)]
+        history = History(logs, all_wanted=None not in mine)
+        lane_of = LaneOf(self._job.lanes)
+        done_before = max((lane.position for lane in self._lanes.values()), default=0)
         order = 0
-        skip = min(
-            (lane.position for lane in self._lanes.values() if not lane.done), default=1 << 62
-        )
-        while batch := list(islice(entries, _ENTRIES_BETWEEN_LOOKS)):
-            if order + len(batch) > skip:
-                self._entries(order, batch, logs, lane_of, mine)
-            order += len(batch)
-            for lane in self._lanes.values():
-                lane.position = max(lane.position, order)
-            yield history.bytes_read
-
-    @staticmethod
-    def _entries(
-        order: int,
-        batch: list[tuple[int, Entry]],
-        logs: list[Log],
-        lane_of: LaneOf,
-        mine: list[Lane | None],
-    ) -> None:
-        for place, (file, entry) in enumerate(batch, order + 1):
+        for order, entry in enumerate(history, 1):
             client_id = entry.client_id
             lane = mine[0 if client_id is None else lane_of[client_id]]
-            if lane is not None and place > lane.position:
-                log = logs[file]
-                lane.entry(place, log.path, entry, log.reader)
+            if lane is not None and (order > done_before or order > lane.position):
+                lane.entry(order, entry, logs)
+            if not order % _ENTRIES_BETWEEN_LOOKS:
+                self._come_to(order)
+                yield history.bytes_read
+        self._come_to(order)
+
+    def _come_to(self, order: int) -> None:
+        for lane in self._lanes.values():
+            lane.position = max(lane.position, order)
 
     def _tell(self, done: int) -> None:
         lanes = self._lanes.values()

@@ -17,7 +17,7 @@ from processor.tariff import Tariffs
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"BENCH [\w.-]+/[\w.-]+ [0-9.]+(?:e[+-]\d+)? \S+ ratio=\d+\.\d\d vs=\S+")
-NO_BROKER = ["codec", "reducer"]
+NO_BROKER = ["codec", "reducer", "replay_file", "replay_memory"]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from replay_kit import write_export
 from ingress.versions import VERSIONS
 from processor.replay.errors import Rejected, UsageError
 from processor.replay.logs.correlation import FROM_CHARGE_POINT, FROM_EITHER, Correlation
-from processor.replay.logs.entries import Entry, LogReader, Other
+from processor.replay.logs.entries import Entry, LogReader, Other, Source
 from processor.replay.logs.export_lines import from_line, to_line
 from processor.replay.logs.merge import History, Log
 from processor.replay.logs.profile import load_profile, reader_of
@@ -37,7 +37,7 @@ STEVE_TIME = 1_708_938_645_446_000_000
 
 def entries(reader: LogReader, text: str | bytes, path: str = "a.log") -> list[Entry]:
     data = text.encode() if isinstance(text, str) else text
-    return list(reader.entries(io.BytesIO(data), path))
+    return list(reader.entries(io.BytesIO(data), Source(0, path), all_wanted=False))
 
 
 def frames(reader: LogReader, text: str | bytes, path: str = "a.log") -> list[OcppFrame]:
@@ -288,7 +288,7 @@ def test_a_compressed_file_that_breaks_off_says_so(tmp_path: Path) -> None:
     for compress in COMPRESSIONS:
         (tmp_path / "b").write_bytes(compress(export.read_bytes())[:-20])
         reader = reader_for(str(tmp_path / "b"), "jsonl", None)
-        *_, (_, last) = History([Log(str(tmp_path / "b"), reader)])
+        *_, last = History([Log(str(tmp_path / "b"), reader)])
         assert isinstance(last.content, Rejected)
 
 
@@ -306,10 +306,10 @@ def test_files_are_put_into_each_other_by_time_and_kept_in_their_order(tmp_path:
         return Log(path, reader_for(path, "jsonl", None))
 
     logs = [log("b", 30, 20, 50), log("a", 10, 40), log("c", 60, 70)]
-    found = [(entry.client_id, entry.at_ns) for _, entry in History(logs)]
+    found = [(entry.client_id, entry.at_ns) for entry in History(logs)]
     expected = [("a", 10), ("b", 30), ("b", 20), ("a", 40), ("b", 50), ("c", 60), ("c", 70)]
     assert found == expected
-    assert [(e.client_id, e.at_ns) for _, e in History(logs[::-1])] == expected
+    assert [(e.client_id, e.at_ns) for e in History(logs[::-1])] == expected
 
 
 def test_what_overlapping_files_both_hold_counts_once(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_what_overlapping_files_both_hold_counts_once(tmp_path: Path) -> None:
     first = write_export(tmp_path / "a", made(1, 2, 3, 3, 4))
     second = write_export(tmp_path / "b", made(3, 3, 3, 4, 5))
     logs = [Log(str(path), reader_for(str(path), "jsonl", None)) for path in (first, second)]
-    kept = [entry.at_ns for _, entry in History(logs) if entry.content is not Other.REPEATED]
+    kept = [entry.at_ns for entry in History(logs) if entry.content is not Other.REPEATED]
     assert kept == [1, 2, 3, 3, 3, 4, 5]
 
 

@@ -39,25 +39,38 @@ class Entry(NamedTuple):
     """One message of a log.
 
     Attributes:
+        log: The number of its log.
         line: Its line, the first is 1 (in an Avro file: its record).
         client_id: The charge point; None where the line tells none.
         at_ns: When it was received, Unix nanoseconds; None where the line tells no time.
         content: What the reader's `frame` makes a frame of, or why there is none.
     """
 
+    log: int
     line: int
     client_id: str | None
     at_ns: int | None
     content: Content
 
 
+class Source(NamedTuple):
+    """Where entries are from."""
+
+    number: int
+    path: str
+
+
 class LogReader(Protocol):
     """Reads one kind of log."""
 
-    def entries(self, stream: BinaryIO, path: str) -> Iterator[Entry]:
+    def entries(self, stream: BinaryIO, log: "Source", *, all_wanted: bool) -> Iterator[Entry]:
         """The log's entries in the order of its lines.
 
-        Cheap: most entries are of other lanes, so what can wait is left to `frame`.
+        Args:
+            stream: Its content.
+            log: Its number and path.
+            all_wanted: Whether every entry's frame will be asked for. If not, most are of other
+                lanes, and what can wait is left to `frame`.
 
         Raises:
             UsageError: The log can't be read without being told more.

@@ -1,5 +1,6 @@
 """Chargelog's own export: frames as JSON lines, or as records of an Avro container file."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
@@ -8,12 +9,10 @@ import msgspec
 
 from processor.replay.errors import Rejected
 from processor.replay.logs.correlation import Correlation
-from processor.replay.logs.entries import Entry
+from processor.replay.logs.entries import Content, Entry, Source
 from schemas.frames import Direction, Kind, OcppFrame
 
-_HEAD: Final = b'{"clientId":"'
-_TIME: Final = b',"receivedAtNs":'
-_TIME_LENGTH: Final = len(_TIME)
+_START: Final = re.compile(rb'{"clientId":"([^"\\\\]*)","receivedAtNs":(\d+),')
 
 
 class ExportedFrame(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -75,6 +74,10 @@ def from_line(line: bytes) -> OcppFrame:
         read = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Rejected("no exported frame", str(error)) from error
+    return _frame_of(read)
+
+
+def _frame_of(read: ExportedFrame) -> OcppFrame:
     raw = read.raw_base64 if read.raw is None else read.raw.encode()
     if raw is None:
         raise Rejected("no exported frame", "it has neither raw nor rawBase64")
@@ -95,30 +98,44 @@ def from_line(line: bytes) -> OcppFrame:
 class JsonLinesReader:
     """Reads `to_line`'s lines; also ones that another program wrote in another order."""
 
-    def entries(self, stream: BinaryIO, path: str) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
+    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:
         """One entry a line; charge point and time are taken from where `to_line` puts them."""
-        names: dict[bytes, str] = {}
-        for number, line in enumerate(stream, 1):
-            end = line.find(b'"', 13)
-            if line.startswith(_HEAD) and line.startswith(_TIME, end + 1):
-                start = end + 1 + _TIME_LENGTH
-                digits = line[start : line.find(b",", start)]
-                key = line[13:end]
-                name = names.get(key)
-                if name is None and b"\\" not in key:
-                    name = names[key] = key.decode(errors="replace")
-                if name is not None and digits.isdigit():
-                    yield Entry(number, name, int(digits), line)
-                    continue
-            if line.isspace():
-                continue
-            try:
-                frame = from_line(line)
-            except Rejected as rejected:
-                rejected.line = line
-                yield Entry(number, None, None, rejected)
-            else:
-                yield Entry(number, frame.client_id, frame.received_at_ns, frame)
+        number, names = log.number, dict[bytes, str]()
+        lines = enumerate(stream, 1)
+        if all_wanted:
+            for line_number, line in lines:
+                try:
+                    frame = from_line(line)
+                except Rejected:
+                    yield from self._unread(number, line_number, line, names)
+                else:
+                    yield Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
+            return
+        for line_number, line in lines:
+            yield from self._unread(number, line_number, line, names)
+
+    def _unread(
+        self, number: int, line_number: int, line: bytes, names: dict[bytes, str]
+    ) -> Iterator[Entry]:
+        """The line's entry, its frame not read yet; none if the line is empty."""
+        found = _START.match(line)
+        if found is not None:
+            key = found[1]
+            name = names.get(key)
+            if name is None:
+                name = names[key] = key.decode(errors="replace")
+            yield Entry(number, line_number, name, int(found[2]), line)
+        elif not line.isspace():
+            yield self._other_order(number, line_number, line)
+
+    @staticmethod
+    def _other_order(number: int, line_number: int, line: bytes) -> Entry:
+        try:
+            frame = from_line(line)
+        except Rejected as rejected:
+            rejected.line = line
+            return Entry(number, line_number, None, None, rejected)
+        return Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
 
     def frame(self, entry: Entry, correlation: Correlation) -> OcppFrame:  # noqa: ARG002 - as above
         """The frame as it was exported.
@@ -127,27 +144,38 @@ class JsonLinesReader:
             Rejected: It is none.
         """
         content = entry.content
-        return from_line(content) if type(content) is bytes else cast("OcppFrame", content)
+        return from_line(content) if type(content) is bytes else _as_read(content)
 
 
 class AvroReader:
     """Reads an Avro container file of `OcppFrame` records, written with any schema of it."""
 
-    def entries(self, stream: BinaryIO, path: str) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
+    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
         """One entry a record; what follows a broken record can't be read."""
         number = 0
         try:
             for datum in fastavro.reader(stream):
                 number += 1
                 frame = _frame(cast("dict[str, Any]", datum))
-                yield Entry(number, frame.client_id, frame.received_at_ns, frame)
+                yield Entry(log.number, number, frame.client_id, frame.received_at_ns, frame)
         # fastavro raises whatever its C code meets in broken input.
         except Exception as error:  # noqa: BLE001
-            yield Entry(number + 1, None, None, Rejected("broken Avro file", repr(error)))
+            broken = Rejected("broken Avro file", repr(error))
+            yield Entry(log.number, number + 1, None, None, broken)
 
     def frame(self, entry: Entry, correlation: Correlation) -> OcppFrame:  # noqa: ARG002 - as above
-        """The frame as it was exported."""
-        return cast("OcppFrame", entry.content)
+        """The frame as it was exported.
+
+        Raises:
+            Rejected: It is none.
+        """
+        return _as_read(entry.content)
+
+
+def _as_read(content: Content) -> OcppFrame:
+    if isinstance(content, Rejected):
+        raise content
+    return cast("OcppFrame", content)
 
 
 def _frame(datum: dict[str, Any]) -> OcppFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from processor.replay.errors import Rejected, ReplayError
-from processor.replay.logs.entries import Content, Entry, LogReader, Other
+from processor.replay.logs.entries import Content, Entry, LogReader, Other, Source
 from processor.replay.logs.files import BROKEN, LogFile
 
 _NEVER: Final = 1 << 63
@@ -27,11 +27,11 @@ class Log(NamedTuple):
 class _Open:
     """A file whose turn has come."""
 
-    def __init__(self, number: int, log: Log) -> None:
+    def __init__(self, number: int, log: Log, *, all_wanted: bool) -> None:
         self.number = number
         self.log = log
         self.file = _opened(log.path)
-        self.entries = _whole(log, self.file)
+        self.entries = _whole(number, log, self.file, all_wanted=all_wanted)
         self.due = self.last_due = 0
         self.next: Entry | None = None
         self.advance()
@@ -43,30 +43,34 @@ class _Open:
         elif self.next.at_ns is not None and self.next.at_ns > self.due:
             self.due = self.next.at_ns
 
-    def rest(self) -> Iterator[tuple[int, Entry]]:
+    def rest(self) -> Iterator[Entry]:
         """All that is left."""
-        number = self.number
         if self.next is not None:
-            yield number, self.next
-        for entry in self.entries:
-            yield number, entry
+            yield self.next
+        yield from self.entries
         self.next = None
         self.file.close()
 
-    def alone(self, until: tuple[int, int]) -> Iterator[tuple[int, Entry]]:
+    def alone(self, until: tuple[int, int]) -> Iterator[Entry]:
         """The entries that are due before another file's."""
         while self.next is not None and (self.due, self.number) <= until:
             entry = self.next
             self.last_due = self.due
             self.advance()
-            yield self.number, entry
+            yield entry
 
 
 class History:
-    """The entries of all logs, each with its log's number, in the order of the history."""
+    """The entries of all logs in the order of the history.
 
-    def __init__(self, logs: Sequence[Log]) -> None:
+    Args:
+        logs: The logs; an entry's `log` is the place among them.
+        all_wanted: Whether every entry's frame will be asked for.
+    """
+
+    def __init__(self, logs: Sequence[Log], *, all_wanted: bool = True) -> None:
         self._logs = logs
+        self._all_wanted = all_wanted
         self._open: list[_Open] = []
         self._read = 0
         self._seen: dict[tuple[str, int | None, Content], dict[int, int]] = {}
@@ -77,7 +81,7 @@ class History:
         """Bytes read of all files as they lie on the disk."""
         return self._read + sum(one.file.position for one in self._open)
 
-    def __iter__(self) -> Iterator[tuple[int, Entry]]:
+    def __iter__(self) -> Iterator[Entry]:
         waiting = sorted(
             ((_start(log), number) for number, log in enumerate(self._logs)), reverse=True
         )
@@ -85,7 +89,7 @@ class History:
         while waiting or heap:
             while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
                 _, number = waiting.pop()
-                one = _Open(number, self._logs[number])
+                one = _Open(number, self._logs[number], all_wanted=self._all_wanted)
                 if one.next is not None:
                     heapq.heappush(heap, (one.due, number, one))
                     self._open.append(one)
@@ -114,27 +118,28 @@ class History:
             else:
                 heapq.heappush(heap, (one.due, number, one))
 
-    def _without_repeats(self, one: _Open, until: tuple[int, int]) -> Iterator[tuple[int, Entry]]:
+    def _without_repeats(self, one: _Open, until: tuple[int, int]) -> Iterator[Entry]:
         """As `alone`, but what another file has at the same time too is marked."""
-        for number, entry in one.alone(until):
+        number = one.number
+        for entry in one.alone(until):
             if self._seen_due != one.last_due:
                 self._seen_due = one.last_due
                 self._seen.clear()
             if entry.client_id is None:
-                yield number, entry
+                yield entry
                 continue
             counts = self._seen.setdefault((entry.client_id, entry.at_ns, entry.content), {})
             counts[number] = counts.get(number, 0) + 1
             others = max((n for file, n in counts.items() if file != number), default=0)
             repeated = counts[number] <= others
-            yield number, entry._replace(content=Other.REPEATED) if repeated else entry
+            yield entry._replace(content=Other.REPEATED) if repeated else entry
 
 
 def _start(log: Log) -> int:
     """The first time in the file, Unix nanoseconds."""
     file = _opened(log.path)
     try:
-        for entry in _whole(log, file):
+        for entry in _whole(0, log, file, all_wanted=False):
             if entry.at_ns is not None:
                 return entry.at_ns
     finally:
@@ -142,15 +147,17 @@ def _start(log: Log) -> int:
     return 0
 
 
-def _whole(log: Log, file: LogFile) -> Iterator[Entry]:
+def _whole(number: int, log: Log, file: LogFile, *, all_wanted: bool) -> Iterator[Entry]:
     """The file's entries; the last one says if the file breaks off."""
-    line = 0
+    entry = None
     try:
-        for entry in log.reader.entries(file.stream, log.path):
-            line = entry.line
+        for entry in log.reader.entries(
+            file.stream, Source(number, log.path), all_wanted=all_wanted
+        ):
             yield entry
     except BROKEN as error:
-        yield Entry(line + 1, None, None, Rejected("file broken off", str(error)))
+        line = 1 if entry is None else entry.line + 1
+        yield Entry(number, line, None, None, Rejected("file broken off", str(error)))
 
 
 def _opened(path: str) -> LogFile:

@@ -13,7 +13,7 @@ import msgspec
 
 from processor.replay.errors import Rejected, UsageError
 from processor.replay.logs.correlation import Correlation
-from processor.replay.logs.entries import Entry, LogReader
+from processor.replay.logs.entries import Entry, LogReader, Source
 from processor.replay.logs.text_lines import (
     Shape,
     TextReader,
@@ -122,16 +122,16 @@ class CsvReader:
         self._zone = zone
         self._directions = profile.directions
 
-    def entries(self, stream: BinaryIO, path: str) -> Iterator[Entry]:
+    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
         """One entry a row, under the number of its first line."""
         csv.field_size_limit(_FIELD_LIMIT)
         profile = self._profile
         clock = Clock(profile.time, self._zone)
-        fixed = charge_point_of(profile.charge_point, profile.charge_point_in_path, path)
+        fixed = charge_point_of(profile.charge_point, profile.charge_point_in_path, log.path)
         # Bytes that are not UTF-8 go through as they are, so that the message's are kept.
         text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
         rows = csv.reader(text, delimiter=profile.delimiter)
-        places = self._places(next(rows, []) if profile.header else [], path)
+        places = self._places(next(rows, []) if profile.header else [], log.path)
         number = rows.line_num + 1
         while True:
             try:
@@ -139,10 +139,11 @@ class CsvReader:
             except StopIteration:
                 break
             except csv.Error as error:
-                yield Entry(number, None, None, Rejected("line not understood", str(error)))
+                broken = Rejected("line not understood", str(error))
+                yield Entry(log.number, number, None, None, broken)
             else:
                 if row:
-                    yield self._entry(number, row, places, clock, fixed)
+                    yield self._entry((log.number, number), row, places, clock, fixed)
             number = rows.line_num + 1
         text.detach()
 
@@ -156,23 +157,23 @@ class CsvReader:
 
     def _entry(
         self,
-        number: int,
+        place: tuple[int, int],
         row: list[str],
         places: Mapping[str, int],
         clock: Clock,
         fixed: bytes | None,
     ) -> Entry:
         def cell(name: str) -> bytes | None:
-            place = places.get(name)
-            if place is None:
+            column = places.get(name)
+            if column is None:
                 return None
-            if place >= len(row):
+            if column >= len(row):
                 raise Rejected("line not understood", f"the row has {len(row)} columns")
-            return row[place].encode("utf-8", "surrogateescape")
+            return row[column].encode("utf-8", "surrogateescape")
 
         try:
             return message_entry(
-                number,
+                place,
                 clock,
                 self._profile.protocol,
                 time=cell("time"),
@@ -182,7 +183,7 @@ class CsvReader:
             )
         except Rejected as rejected:
             rejected.line = self._profile.delimiter.join(row).encode("utf-8", "surrogateescape")
-            return Entry(number, None, None, rejected)
+            return Entry(*place, None, None, rejected)
 
     def _direction(self, cell: bytes | None) -> Direction | None:
         if not cell:

@@ -10,7 +10,7 @@ import orjson
 
 from processor.replay.errors import Rejected
 from processor.replay.logs.correlation import Correlation
-from processor.replay.logs.entries import Entry, LogMessage, Other
+from processor.replay.logs.entries import Entry, LogMessage, Other, Source
 from processor.replay.logs.times import ISO, Clock
 from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
 
@@ -83,19 +83,21 @@ class TextReader:
         self._header = None if shape.header is None else re.compile(shape.header.encode())
         self._directions = {text.encode(): way for text, way in shape.directions.items()}
 
-    def entries(self, stream: BinaryIO, path: str) -> Iterator[Entry]:
+    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
         """One entry for each line, but one for all lines of a message that has several."""
         clock = Clock(self._shape.time_form, self._zone)
-        fixed = charge_point_of(self._shape.charge_point, self._shape.charge_point_in_path, path)
+        fixed = charge_point_of(
+            self._shape.charge_point, self._shape.charge_point_in_path, log.path
+        )
         for number, line in self._joined(stream):
             match = self._pattern.match(line)
             if match is None:
-                yield Entry(number, None, None, self._unmatched(line))
+                yield Entry(log.number, number, None, None, self._unmatched(line))
                 continue
             found = match.groupdict()
             try:
                 yield message_entry(
-                    number,
+                    (log.number, number),
                     clock,
                     self._shape.protocol,
                     time=found.get("time"),
@@ -105,7 +107,7 @@ class TextReader:
                 )
             except Rejected as rejected:
                 rejected.line = line
-                yield Entry(number, None, None, rejected)
+                yield Entry(log.number, number, None, None, rejected)
 
     def matches(self, line: bytes) -> bool:
         """Whether the line is one with a message."""
@@ -183,7 +185,7 @@ def charge_point_of(fixed: str | None, in_path: str | None, path: str) -> bytes 
 
 
 def message_entry(  # noqa: PLR0913 - what a line tells
-    number: int,
+    place: tuple[int, int],
     clock: Clock,
     protocol: str,
     *,
@@ -206,7 +208,7 @@ def message_entry(  # noqa: PLR0913 - what a line tells
     except UnicodeDecodeError as error:
         raise Rejected("not UTF-8", str(error)) from error
     content = LogMessage(direction, message.strip(), protocol)
-    return Entry(number, client_id, clock.ns(re.sub(r"\s+", " ", when.strip())), content)
+    return Entry(*place, client_id, clock.ns(re.sub(r"\s+", " ", when.strip())), content)
 
 
 def frame_of_message(entry: Entry, correlation: Correlation) -> OcppFrame:
@@ -215,6 +217,9 @@ def frame_of_message(entry: Entry, correlation: Correlation) -> OcppFrame:
     Raises:
         Rejected: It is none.
     """
-    message = cast("LogMessage", entry.content)
+    message = entry.content
+    if isinstance(message, Rejected):
+        raise message
+    message = cast("LogMessage", message)
     client_id, at_ns = cast("str", entry.client_id), cast("int", entry.at_ns)
     return correlation.frame(client_id, at_ns, message.direction, message.raw, message.protocol)
