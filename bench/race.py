@@ -154,7 +154,7 @@ def frames_per_second(
     progress = Progress(place, names)
     with running(program, names, place) as run:
         if joined_first:
-            _wait_for_members(program.workers, place, names, run)
+            wait_for_members(program.workers, place, names, run)
             backlog.append(place.servers, names)
         rate = _watched(progress, backlog.frames, window_s, run)
         whole = progress.done() == backlog.frames
@@ -203,7 +203,12 @@ class Progress:
         self._consumer.close()
 
 
-def _wait_for_members(workers: int, place: Track, names: TopicNames, run: Run) -> None:
+def wait_for_members(workers: int, place: Track, names: TopicNames, run: Run) -> None:
+    """Wait until the group has so many members, and each its partitions.
+
+    Raises:
+        ContenderError: One ended, or they are never so many.
+    """
     admin = AdminClient({"bootstrap.servers": place.servers, "log_level": 0})
     group = names.processor_app_id
     end = time.perf_counter() + _STALL_S

@@ -177,8 +177,7 @@ def _refuse_what_breaks_the_promise(conf: Any) -> None:  # noqa: ANN401
 
 
 def _end_of(app: Any, topic: str, number: int) -> int | None:  # noqa: ANN401 - Faust ships no types
-    """The offset behind the last record that may be read, as of the last fetch."""
-    end: int | None = app.consumer.highwater(TP(topic, number))
+    end: int | None = app.consumer.end_of(TP(topic, number))
     return end
 
 

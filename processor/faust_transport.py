@@ -100,6 +100,20 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
                 self._starts[tp] = beginning
         return found
 
+    def end_of(self, tp: TP) -> int | None:
+        """The offset behind the last record, as of the last fetch; None where nothing is known.
+
+        Counted from the last record that was fetched, because the end that Kafka gives has the
+        markers of transactions in it, behind which nobody commits.
+        """
+        assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
+        state = None if assignment is None else assignment.state_value(tp)
+        fetched_to = self._starts.get(tp)
+        if state is None or fetched_to is None or not state.has_valid_position:
+            return None
+        highwater: int | None = state.highwater
+        return None if highwater is None else fetched_to + max(0, highwater - state.position)
+
     async def _fetch_records(
         self,
         consumer: Any,  # noqa: ANN401
@@ -140,6 +154,10 @@ class ChunkConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def end_of(self, tp: TP) -> int | None:
+        """As `ChunkThread.end_of`."""
+        return cast("ChunkThread", self._thread).end_of(tp)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: /readyz and the lag say what is stalled."""

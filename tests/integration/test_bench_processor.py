@@ -37,6 +37,20 @@ def test_the_processor_and_a_raw_loop_do_the_same_work(
     assert " vs=raw-loop\n" in done.stdout
 
 
+def test_recovery_is_compared_with_faust_s_own(kafka: KafkaBroker | ExistingKafka) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "recovery", "--size", "quick"],
+        cwd=ROOT,
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for line in ("recovery/chargelog", "recovery.memory/chargelog"):
+        assert f"BENCH {line} " in done.stdout
+
+
 class Misdirected(TopicNames, frozen=True):
     """The frames' topic is the events'."""
 

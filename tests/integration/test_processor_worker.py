@@ -38,7 +38,7 @@ def test_a_killed_worker_loses_nothing(
 ) -> None:
     names = TopicNames(topic_prefix)
     ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
-    frames = history(charge_points=12, sessions=150)
+    frames = history(charge_points=12, sessions=80)
     records = [(one.client_id, FRAMES.encode(one)) for one in frames]
     expected, rows = fold(frames)
     port, log = free_port(), tmp_path / "worker.log"
@@ -102,7 +102,7 @@ def test_workers_that_come_and_die_under_load_lose_and_repeat_nothing(
 ) -> None:
     names = TopicNames(topic_prefix)
     ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
-    frames = history(charge_points=12, sessions=150)
+    frames = history(charge_points=12, sessions=80)
     records = [(one.client_id, FRAMES.encode(one)) for one in frames]
     expected, rows = fold(frames)
     first, second = free_port(), free_port()
