@@ -23,8 +23,7 @@ class Hop:
         stalled: True: nothing is passed on, in either direction, and no connection is closed.
         refuse: Number of publications to swallow and to answer with 0x97, quota exceeded.
         acknowledged: (event id, time) of each publication that the broker took.
-        unacknowledged: Publications that were under way on connections that have ended.
-        connections: Accepted so far.
+        ended: Connections that have ended.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -33,8 +32,7 @@ class Hop:
         self.stalled = False
         self.refuse = 0
         self.acknowledged: list[tuple[str, float]] = []
-        self.unacknowledged = 0
-        self.connections = 0
+        self.ended = 0
         self._target = target
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -63,7 +61,6 @@ class Hop:
         if back_writer is None:
             writer.transport.abort()
             return
-        self.connections += 1
         self._open |= {writer, back_writer}
         under_way: dict[int, str] = {}
         up = asyncio.create_task(self._up(reader, back_writer, writer, under_way))
@@ -76,7 +73,7 @@ class Hop:
         for task in (up, down):
             task.cancel()
         await asyncio.gather(up, down, return_exceptions=True)
-        self.unacknowledged += len(under_way)
+        self.ended += 1
         self._open -= {writer, back_writer}
 
     async def _up(

@@ -67,20 +67,10 @@ class Installation:
         # Charge points are named after the prefix: the MQTT broker is shared.
         self.client_id = prefix.rstrip(".")
 
-    def write(
-        self,
-        topic: str,
-        values: list[bytes | None],
-        partition: int = 0,
-        *,
-        at_ms: int = 0,
-        key: str | None = None,
-    ) -> None:
+    def write(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
         producer = Producer({"bootstrap.servers": self.servers})
         for value in values:
-            producer.produce(
-                topic, value, key=key or self.client_id, partition=partition, timestamp=at_ms
-            )
+            producer.produce(topic, value, key=self.client_id, partition=partition)
         assert producer.flush(10) == 0
 
     def committed(self, topic: str, partition: int = 0) -> int:
