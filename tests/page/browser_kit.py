@@ -75,8 +75,8 @@ def chromium() -> str:
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
     """The browser, without a window on any display."""
-    # Chromium has no sandbox for root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # A container's /dev/shm is too small for it; and it has no sandbox for root.
+    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=chromium(), args=arguments)
         try:
