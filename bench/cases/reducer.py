@@ -8,6 +8,7 @@ from time import perf_counter
 import orjson
 
 from bench.charging import fleet_frames
+from bench.charging201 import ChargePoint201
 from bench.comparison import compare
 from bench.size import Size
 from processor.reducer import reduce
@@ -20,17 +21,19 @@ from schemas.frames import OcppFrame
 def run(size: Size) -> None:
     """Frames a second of the reducer, against merely parsing every frame's JSON text."""
     frames = list(islice(fleet_frames(200), size.of(100_000, 1_000)))
-    compare(
-        "reducer",
-        "frames/s",
-        {
-            "reduce": partial(_reduce, frames),
-            "json.loads-of-each-frame": partial(_stdlib, frames),
-            "orjson.loads-of-each-frame": partial(_orjson, frames),
-        },
-        subject="reduce",
-        rounds=size.rounds,
-    )
+    frames201 = list(islice(fleet_frames(200, kind=ChargePoint201), size.of(100_000, 1_000)))
+    for name, some in (("reducer", frames), ("reducer.ocpp2.0.1", frames201)):
+        compare(
+            name,
+            "frames/s",
+            {
+                "reduce": partial(_reduce, some),
+                "json.loads-of-each-frame": partial(_stdlib, some),
+                "orjson.loads-of-each-frame": partial(_orjson, some),
+            },
+            subject="reduce",
+            rounds=size.rounds,
+        )
     written = [frame_codec().encode(frame) for frame in frames]
     compare(
         "reducer.with-codecs",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import all_cases
-from bench.charging import SESSION_FRAMES, fleet_frames
+from bench.charging import SESSION_FRAMES, ChargePoint, ChargePoint16, fleet_frames
+from bench.charging201 import ChargePoint201
 from bench.comparison import bench_line, interleaved
 from processor.reducer import reduce
 from processor.state import MemoryRows
@@ -61,9 +62,12 @@ def test_contenders_take_turns_and_the_median_counts() -> None:
     assert line == "BENCH case/a 2 frames/s ratio=0.50 vs=b"
 
 
-def test_the_fleet_charges_without_anomalies_and_comes_out_the_same_each_time() -> None:
-    frames = list(islice(fleet_frames(3), 3 * 2 * SESSION_FRAMES))
-    assert frames == list(islice(fleet_frames(3), len(frames)))
+@pytest.mark.parametrize("kind", [ChargePoint16, ChargePoint201])
+def test_the_fleet_charges_without_anomalies_and_comes_out_the_same_each_time(
+    kind: type[ChargePoint],
+) -> None:
+    frames = list(islice(fleet_frames(3, kind=kind), 3 * 2 * SESSION_FRAMES))
+    assert frames == list(islice(fleet_frames(3, kind=kind), len(frames)))
     times = [frame.received_at_ns for frame in frames]
     assert times == sorted(set(times))
     rows, tariffs = MemoryRows(), Tariffs()
