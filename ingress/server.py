@@ -115,6 +115,7 @@ class IngressServer:
             max_size=settings.ingress_max_frame_bytes,
             max_queue=_MAX_QUEUE,
             server_header="chargelog",
+            reuse_port=settings.ingress_reuse_port or None,
             **self._tls_options(),
         )
 

@@ -101,6 +101,11 @@ class IngressSettings(KafkaSettings):
         le=300,
         description="seconds until an unconfirmed frame is answered with InternalError",
     )
+    ingress_reuse_port: bool = Field(
+        False,
+        description="let several processes listen on the port (SO_REUSEPORT); the kernel spreads "
+        "the connections",
+    )
     ingress_max_connections: int = Field(10_000, ge=1, description="connections at a time")
     ingress_max_frame_bytes: int = Field(
         256 * 1024,

@@ -1,9 +1,12 @@
 import asyncio
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,47 @@ def test_wrong_setting_gives_one_line_and_exit_code_2(
     assert running.returncode == 2
     assert errors.startswith(f"chargelog-ingress: {message}")
     assert errors.count("\n") == 1
+
+
+def connections(ops_port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{ops_port}/metrics") as answer:
+        text = answer.read().decode()
+    return sum(
+        int(float(n)) for n in re.findall(r"^ingress_connections\{.*\} (\S+)$", text, re.MULTILINE)
+    )
+
+
+async def test_processes_share_a_port_and_open_more_files_than_the_soft_limit(
+    kafka: KafkaBroker | ExistingKafka, topic_prefix: str
+) -> None:
+    port = free_port()
+    ops_ports = [free_port(), free_port()]
+    variables = {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "TOPIC_PREFIX": topic_prefix,
+        "INGRESS_PORT": str(port),
+        "INGRESS_REUSE_PORT": "true",
+    }
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        try:
+            for ops_port in ops_ports:
+                stack.enter_context(service_process(**variables, INGRESS_OPS_PORT=str(ops_port)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for ops_port in ops_ports:
+            await until_status(ops_port, 200)
+        websockets = [
+            await connect(f"ws://127.0.0.1:{port}/CP{number}", subprotocols=OCPP16)
+            for number in range(300)
+        ]
+        for websocket in websockets:
+            assert (await ask(websocket, call("1", "Heartbeat", {}))).startswith(b'[3,"1"')
+        served = [await asyncio.to_thread(connections, ops_port) for ops_port in ops_ports]
+        assert sum(served) == 300
+        # More than the soft limit leaves, for at least one of them.
+        assert min(served) > 30
+        assert max(served) >= 150
+        for websocket in websockets:
+            websocket.transport.abort()
