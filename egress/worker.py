@@ -173,10 +173,15 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                     self._publisher.submit(Outgoing(publication, parts))
 
     @property
+    def unrecorded(self) -> int:
+        """Records read beyond the committed offsets; at most `MAX_UNRECORDED`."""
+        return sum(partition.unrecorded for partition in self._partitions.values())
+
+    @property
     def _room(self) -> int:
         if self._dead_letters.is_full:
             return 0
-        unrecorded = sum(partition.unrecorded for partition in self._partitions.values())
+        unrecorded = self.unrecorded
         if unrecorded >= _COMMIT_RECORDS:
             self._commit_due.set()
         return max(0, min(self._publisher.room, MAX_UNRECORDED - unrecorded))

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -70,7 +70,7 @@ def run(size: Size) -> None:
             rounds=size.rounds,
         )
         _latency(kafka, broker, size.of(500, 20))
-        _memory(kafka, size)
+        _memory(kafka, records, size)
 
 
 class _Log:
@@ -216,16 +216,13 @@ def _latency(kafka: KafkaBroker | ExistingKafka, broker: Mosquitto, number: int)
     print(bench_line("egress/latency-p99", high, "ms", "latency-p50", median))
 
 
-def _memory(kafka: KafkaBroker | ExistingKafka, size: Size) -> None:
+def _memory(kafka: KafkaBroker | ExistingKafka, records: list[Record], size: Size) -> None:
     """Resident memory behind a broker that accepts a connection and then nothing."""
     small, large = size.of(10_000, 200), size.of(1_000_000, 400)
-    frames = fleet_frames(200)
     peaks: dict[int, float] = {}
     for number in (small, large):
         log = _Log(kafka)
-        log.write(
-            (frame.client_id, frame_codec().encode(frame)) for frame in islice(frames, number)
-        )
+        log.write(islice(cycle(records), number))
         peaks[number] = _peak(log, size.of(30, 2))
     for number, other in ((large, small), (small, large)):
         print(

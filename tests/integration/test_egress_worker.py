@@ -9,12 +9,13 @@ import pytest
 from confluent_kafka import Producer
 from egress_installation import FRAMES, Installation, event, frame, numbers, read_all
 from egress_kit import GuardedMosquitto, Wire
-from mqtt_subscriber import Received, subscriber
+from mqtt_subscriber import Received, subscriber, until
 
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
 from egress.publisher import CAPACITY
+from egress.worker import MAX_UNRECORDED
 from schemas.codec import dead_letter_codec
 from schemas.frames import OcppFrame
 
@@ -58,14 +59,16 @@ async def test_nothing_is_committed_while_mqtt_is_down_and_all_arrives_afterward
     names, identity = installation.names, installation.client_id
     total = CAPACITY + 3000
     wire = Wire(mqtt.host, mqtt.port)
-    async with wire.listening() as port, installation.egress(port):
+    async with wire.listening() as port, installation.egress(port) as worker:
         installation.write(names.frames, [frame(identity, n) for n in range(10)])
         await installation.until_committed(names.frames, 10)
         wire.up = False
         wire.cut()
         # More than the publisher holds: reading has to pause.
         installation.write(names.frames, [frame(identity, n) for n in range(10, total)])
+        await until(lambda: worker.unrecorded > MAX_UNRECORDED // 2)
         await asyncio.sleep(2.5)
+        assert worker.unrecorded <= MAX_UNRECORDED
         assert await asyncio.to_thread(installation.committed, names.frames) == 10
         wire.up = True
         await installation.until_committed(names.frames, total)
