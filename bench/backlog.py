@@ -89,6 +89,7 @@ class Backlog:
                 "compression.type": "lz4",
                 # Without it a batch that is tried again lands behind the one after it.
                 "enable.idempotence": True,
+                "log_level": 3,  # a broker just started is still loading, and that is no news
                 "linger.ms": 20,
                 "queue.buffering.max.messages": 0,
             }
