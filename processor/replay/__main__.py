@@ -211,6 +211,8 @@ def _imported(imported: Imported) -> dict[str, Any]:
 def _how_to_go_on(argv: list[str], folder: Path | None) -> str:
     if folder is None:
         again = shlex.join([PROG, *argv])
+        if argv[0] == "import":
+            return f"stopped; what was appended stays. The same import again goes on: {again}"
         return f"stopped; nothing is kept to be resumed. Again: {again}"
     resumed = argv if "--resume" in argv else [*argv, "--resume"]
     return f"stopped; what is done is kept in {folder}. Go on with: {shlex.join([PROG, *resumed])}"

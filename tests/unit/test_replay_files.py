@@ -23,7 +23,7 @@ from schemas.frames import OcppFrame
 
 FRAMES = fleet(20, 3_000)
 LANES = 8
-LONG = 30_000
+LONG = 24_000
 
 
 def by_lane(events: list[BusinessEvent]) -> list[BusinessEvent]:
