@@ -131,10 +131,10 @@ class Fleet:
             worker.service.stop()
 
     @property
-    def running(self) -> int:
-        """Workers that are there now."""
+    def is_one_paused(self) -> bool:
+        """Whether a worker is stopped by SIGSTOP just now."""
         with self._lock:
-            return sum(worker.service.running for worker in self._workers)
+            return any(worker.is_paused for worker in self._workers)
 
     def _pick(self, pick: float) -> Worker:
         with self._lock:
@@ -163,7 +163,7 @@ class Fleet:
         """Count how it ended; without a code we are about to end it."""
         kinds = worker.reasons()
         if code is not None:
-            self.ends.update(kinds or [f"exit {code}"])
+            self.ends.update(kinds or [f"exit {code}: {worker.service.log_tail(1)[-200:]}"])
         if worker.was_paused:
             became = "rejoined" if code is None else "ended"
             self.zombies["fenced" if "FencedError" in kinds else became] += 1
