@@ -146,7 +146,11 @@ def _digest(content: list[Any], elements: list[Element]) -> str | None:
     """
     if not elements or any(element.timestamp is None for element in elements):
         return None
-    return blake2b(orjson.dumps(content), digest_size=8).hexdigest()
+    try:
+        written = orjson.dumps(content)
+    except orjson.JSONEncodeError:  # orjson reads 1,024 levels and writes 254
+        return None
+    return blake2b(written, digest_size=8).hexdigest()
 
 
 def _attributed(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from frames16 import REGISTER, Story, element, kinds, sample
+from frames16 import REGISTER, Story, element, frame, kinds, sample
 
 from processor.history import MAX_KEPT
 from processor.state import HistoryRow, history_key
@@ -154,6 +154,14 @@ def test_meter_values_sent_again_give_no_event() -> None:
     assert len(story.meter(*sent, connector=2)) == 2
     story.stop(7)
     assert len(story.meter(*sent)) == 2
+
+
+def test_meter_values_in_a_payload_too_deep_to_be_compared_are_read_all_the_same() -> None:
+    raw = (
+        f'[2,"m","MeterValues",{{"connectorId":1,"vendorData":{"[" * 300}{"]" * 300},'
+        '"meterValue":[{"timestamp":"2023-12-07T10:30:30Z","sampledValue":[{"value":"1"}]}]}]'
+    )
+    assert kinds(Story().put(frame(raw, action="MeterValues"))) == ["meter_reading"]
 
 
 @pytest.mark.parametrize(
