@@ -31,6 +31,9 @@ from schemas.events import Measurement, MeterReading, TransactionId
 
 BACKWARDS: Final = "register_backwards"
 INVALID_ID: Final = "invalid_transaction_id"
+MAX_REMEMBERED: Final = 8
+"""MeterValues by which a repetition is known. It may come late: a record that Kafka did not confirm
+in time is sent on by the ingress that took it, while the charge point goes on with another one."""
 _BEGIN_KEYS: Final = (REGISTER, f"{REGISTER}.Transaction.Begin")
 
 
@@ -109,7 +112,7 @@ def emit_reading(
 
 
 def meter_values_sent(step: Step) -> None:
-    """One event for each element, and none if the last message is sent again.
+    """One event for each element, and none for a message that came lately.
 
     Raises:
         IndigestibleFrameError: No connectorId, or an element can't be read.
@@ -130,16 +133,18 @@ def meter_values_sent(step: Step) -> None:
     except UnreadableSampleError as error:
         raise IndigestibleFrameError(f"MeterValues of {step.frame.client_id!r}: {error}") from error
     digest = _digest([transaction_id, payload], elements)
-    if digest is not None and digest == row.last_values:
+    if digest in row.last_values:
         return
     for element in elements:
         row = _remembered(row, element, belongs=belongs)
         emit_reading(step, element, connector, transaction_id)
     if elements:
-        step.put_connector(connector, replace(row, last_values=digest))
+        if digest is not None:
+            row = replace(row, last_values=(*row.last_values[1 - MAX_REMEMBERED :], digest))
+        step.put_connector(connector, row)
 
 
-def _digest(content: list[Any], elements: list[Element]) -> str | None:
+def _digest(content: list[Any], elements: list[Element]) -> int | None:
     """By which the same message sent again is known; None: it can't be told from a new one.
 
     Without a real time in every element two measurements may well be written alike.
@@ -150,7 +155,7 @@ def _digest(content: list[Any], elements: list[Element]) -> str | None:
         written = orjson.dumps(content)
     except orjson.JSONEncodeError:  # orjson reads 1,024 levels and writes 254
         return None
-    return blake2b(written, digest_size=8).hexdigest()
+    return int.from_bytes(blake2b(written, digest_size=8).digest(), "big")
 
 
 def _attributed(

@@ -100,7 +100,8 @@ class ConnectorRow(RowValue, frozen=True, tag="connector"):
         reading_time: Unix microseconds of the newest meter value of this session (or since it).
         current_power: kW, of the last meter value in order.
         total_energy: kWh, of the last meter value in order.
-        last_values: Digest of the last MeterValues whose elements all have a time (OCPP 1.6).
+        last_values: Digests of the last MeterValues whose elements all have a time, oldest first
+            (OCPP 1.6).
     """
 
     status: str = UNKNOWN_STATUS
@@ -109,7 +110,7 @@ class ConnectorRow(RowValue, frozen=True, tag="connector"):
     reading_time: int | None = None
     current_power: float | None = None
     total_energy: float | None = None
-    last_values: str | None = None
+    last_values: tuple[int, ...] = ()
 
 
 class ChargePointRow(RowValue, frozen=True, tag="chargePoint"):

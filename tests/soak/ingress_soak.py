@@ -70,6 +70,10 @@ class Installation:
         for instance in self._instances:
             instance.start()
 
+    def crashed(self) -> list[str]:
+        """What the log of each instance that ended by itself says."""
+        return [i.log_tail() for i in self._instances if not i.running]
+
     def stop(self) -> None:
         """Stop them."""
         for instance in self._instances:
@@ -228,6 +232,7 @@ def main() -> int:
             charge_points, done = asyncio.run(
                 soak(installation, arguments.duration, arguments.seed)
             )
+            crashed = installation.crashed()
         except StartError as error:
             print(f"the soak could not go on: {error}", file=sys.stderr)
             return 1
@@ -239,8 +244,10 @@ def main() -> int:
         [a for charge_point in charge_points for a in charge_point.record.acknowledged],
         [s for charge_point in charge_points for s in charge_point.record.sessions],
     )
+    for text in crashed:
+        print(f"an instance ended by itself: {text}")
     print(report(charge_points, done, len(frames), verdict))
-    return 1 if any(verdict) else 0
+    return 1 if any(verdict) or crashed else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 from frames16 import REGISTER, Story, element, frame, kinds, sample
 
 from processor.history import MAX_KEPT
+from processor.meter_values import MAX_REMEMBERED
 from processor.state import HistoryRow, history_key
 
 
@@ -149,7 +150,12 @@ def test_meter_values_sent_again_give_no_event() -> None:
     sent = element(sample("1000"), sample("230", "Voltage")), element(sample("2000"))
     assert kinds(story.meter(*sent, transactionId=7)) == ["meter_reading"] * 2
     assert story.meter(*sent, transactionId=7) == []
-    assert story.meter(*sent, transactionId=7) == []
+    # Late, after others, and no more than so many after it.
+    for number in range(MAX_REMEMBERED):
+        assert story.meter(*sent, transactionId=7) == []
+        later = element(sample(str(3000 + number)), timestamp=f"2023-12-07T10:31:0{number}Z")
+        assert len(story.meter(later, transactionId=7)) == 1
+    assert len(story.meter(*sent, transactionId=7)) == 2
     # Another connector's are its own, and so are those of the next session.
     assert len(story.meter(*sent, connector=2)) == 2
     story.stop(7)
