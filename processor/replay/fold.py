@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from processor.chunk import reduce_chunk
 from processor.reducer import IndigestibleFrameError, reduce
 from processor.replay.errors import Rejected
 from processor.replay.kafka_source import TopicRecord
@@ -11,6 +10,7 @@ from processor.replay.tally import Tally
 from processor.state import Row, RowError, decode_row, encode_row
 from processor.tariff import Tariffs
 from schemas.codec import Codec
+from schemas.errors import CodecError, RegistryError
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
 
@@ -44,7 +44,6 @@ class Fold:
         self._tariffs = tariffs
         self.tally = tally
         self._rows: dict[str, Row] = {key: decode_row(value, key) for key, value in rows}
-        self._tracks = tracks
         self._touched: set[str] = set()
         self.get: Callable[[str], Row | None] = self._rows.get
         self.set: Callable[[str, Row], None] = (
@@ -68,21 +67,27 @@ class Fold:
         codec: Codec[OcppFrame],
         reject: Callable[[int, str], None],
     ) -> list[BusinessEvent]:
-        """The events of records of the frames topic: the live processor's own function.
+        """The events of records of the frames topic.
 
         Args:
             records: Of one partition, in order.
             codec: The frames topic's.
             reject: Takes the offset and the reason of a record that can't be reduced.
         """
-        result = reduce_chunk(records, self.get, self._tariffs, codec)
-        self._rows.update(result.rows)
-        if self._tracks:
-            self._touched.update(result.rows)
         self.tally.frames += len(records)
-        for letter in result.dead_letters:
-            reject(letter.offset, letter.reason)
-        return result.events
+        decode, tariffs = codec.decode, self._tariffs
+        events: list[BusinessEvent] = []
+        for record in records:
+            # As processor.chunk does it, but for the staging: nothing here is ever undone.
+            try:
+                events += reduce(decode(record.value), self, tariffs)
+            except (RowError, RegistryError):
+                raise
+            except (CodecError, IndigestibleFrameError) as error:
+                reject(record.offset, str(error))
+            except Exception as error:  # noqa: BLE001 - see `frame`
+                reject(record.offset, repr(error))
+        return events
 
     def frame(self, frame: OcppFrame) -> list[BusinessEvent]:
         """The events of the next frame of its charge point.

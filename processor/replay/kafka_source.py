@@ -6,6 +6,7 @@ Offsets are never committed and no group is joined: live consumers do not notice
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from processor.replay.errors import ReplayError
@@ -24,11 +25,9 @@ class Bounds(NamedTuple):
     end: int
 
 
-class TopicRecord(NamedTuple):
-    """One record (`processor.sequence.SourceRecord`); one without value has an empty one."""
+class TopicRecord(msgspec.Struct, frozen=True, gc=False):
+    """One record; one without value has an empty one."""
 
-    topic: str
-    partition: int
     offset: int
     key: bytes | None
     value: bytes
@@ -122,9 +121,7 @@ class KafkaSource:
                 part = found.get(number)
                 if part is None:
                     part = found[number] = []
-                part.append(
-                    TopicRecord(topic, number, offset, message.key(), message.value() or b"")
-                )
+                part.append(TopicRecord(offset, message.key(), message.value() or b""))
             for number, records in found.items():
                 after = records[-1].offset + 1
                 # The same batch may have told the partition's end, behind control records.

@@ -61,7 +61,7 @@ class Lane:
             Comparison(folder.against(number), folder.differences(number)) if job.compares else None
         )
 
-    def records(self, records: list[TopicRecord], codec: Codec[OcppFrame]) -> None:
+    def records(self, topic: str, records: list[TopicRecord], codec: Codec[OcppFrame]) -> None:
         """Reduce records of the lane's partition."""
         if self._filters:
             wanted = [record for record in records if self._wants(record, codec)]
@@ -69,7 +69,6 @@ class Lane:
             records = wanted
         if not records:
             return
-        topic = records[0].topic
         values: dict[int, bytes] = {}
 
         def reject(offset: int, reason: str) -> None:

@@ -114,7 +114,7 @@ class Worker:
         try:
             for number, chunk in records.records():
                 lane = self._lanes[number]
-                lane.records(chunk, codec)
+                lane.records(source.topic, chunk, codec)
                 lane.position = chunk[-1].offset + 1
                 yield sum(lane.position for lane in self._lanes.values()) - starts
         finally:
