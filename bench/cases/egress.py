@@ -197,12 +197,13 @@ def _latency(kafka: KafkaBroker | ExistingKafka, broker: Mosquitto, number: int)
         )
     ]
     producer = Producer({"bootstrap.servers": log.servers, "linger.ms": 0})
+    encode = frame_codec().encode
     sent: dict[str, float] = {}
     with log.egress(broker.port, 1):
         time.sleep(2)  # the group has its partitions
         for frame in frames:
             sent[str(frame.message_id)] = time.perf_counter()
-            producer.produce(log.names.frames, frame_codec().encode(frame), key=frame.client_id)
+            producer.produce(log.names.frames, encode(frame), key=frame.client_id)
             producer.poll(0.02)
         deadline = time.monotonic() + 60
         while not sent.keys() <= arrived.keys():

@@ -34,7 +34,8 @@ def run(size: Size) -> None:
             subject="reduce",
             rounds=size.rounds,
         )
-    written = [frame_codec().encode(frame) for frame in frames]
+    encode = frame_codec().encode
+    written = [encode(frame) for frame in frames]
     compare(
         "reducer.with-codecs",
         "frames/s",
