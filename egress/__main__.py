@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 import uvloop
 from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 
 from egress import replay_command
 from egress.errors import TlsFilesError
@@ -130,7 +131,7 @@ class _Service:
 def _exit_code(*tasks: asyncio.Task[None]) -> int:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, (ChargelogError, KafkaError)):
+            if isinstance(error, (ChargelogError, KafkaError, KafkaException)):
                 log.error("egress can't go on", error=str(error))
             else:
                 log.error("egress failed", exc_info=error)

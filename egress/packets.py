@@ -71,6 +71,10 @@ class Credentials(NamedTuple):
     username: str | None = None
     password: str | None = None
 
+    def __repr__(self) -> str:
+        """The password is never shown."""
+        return f"Credentials(username={self.username!r})"
+
 
 NOBODY: Final = Credentials()
 

@@ -194,3 +194,7 @@ def test_reasons_have_names() -> None:
     assert reason_text(PacketTypes.PUBACK, 0x97) == "0x97 Quota exceeded"
     assert reason_text(PacketTypes.PUBACK, 0x42) == "0x42"
     assert CONNACK == 0x20
+
+
+def test_password_is_never_shown() -> None:
+    assert "hunter2" not in repr(Credentials("egress", "hunter2"))

@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import logging, structlog
 from runtime.logs import configure
@@ -25,3 +27,24 @@ def test_own_and_library_lines_are_json_objects_on_standard_error() -> None:
     assert (library["event"], library["logger"]) == ("from a library", "library")
     assert failure["exception"][0]["exc_type"] == "ZeroDivisionError"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_local_variable(log_format: str) -> None:
+    script = f"""
+import structlog
+from runtime.logs import configure
+configure("info", "{log_format}")
+def connect():
+    password = "hunt" + "er2"
+    1 / 0
+try:
+    connect()
+except ZeroDivisionError:
+    structlog.get_logger("service").exception("failed")
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "ZeroDivisionError" in done.stderr
+    assert "hunter2" not in done.stderr
