@@ -25,6 +25,7 @@ ROOT: Final = Path(__file__).parents[1]
 _POLL_S: Final = 0.02
 _STALL_S: Final = 90.0
 _TIMEOUT_S: Final = 30.0
+_ASK_S: Final = 5.0
 _LOG_TAIL: Final = 3000
 
 
@@ -214,8 +215,10 @@ def wait_for_members(workers: int, place: Track, names: TopicNames, run: Run) ->
     end = time.perf_counter() + _STALL_S
     while time.perf_counter() < end:
         run.check()
-        with suppress(KafkaException):  # there is no such group yet
-            found = admin.describe_consumer_groups([group])[group].result(_TIMEOUT_S)
+        # There is no such group yet, or its coordinator is still loading.
+        with suppress(KafkaException, TimeoutError):
+            asked = admin.describe_consumer_groups([group], request_timeout=_ASK_S)
+            found = asked[group].result(_TIMEOUT_S)
             if len(found.members) == workers and found.state == ConsumerGroupState.STABLE:
                 return
         time.sleep(_POLL_S)
