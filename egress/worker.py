@@ -26,6 +26,7 @@ GROUP: Final = "chargelog-egress"
 
 _BATCH: Final = 500
 _POLL_MS: Final = 500
+_FETCH_WAIT_MS: Final = 20
 _COMMIT_INTERVAL_S: Final = 1.0
 _COMMIT_RECORDS: Final = 1_000
 """Records after which offsets are committed before the interval is over."""
@@ -71,6 +72,10 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             group_id=settings.topic_prefix + GROUP,
             isolation_level="read_committed",
             enable_auto_commit=False,
+            # aiokafka 0.14 has one request under way to a broker, without the partitions that it
+            # has just delivered (fetcher.py, _get_actions_per_node): what comes next on these
+            # waits until that request has waited in vain.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             # A new installation mirrors the whole log: nothing is skipped.
             auto_offset_reset="earliest",
         )

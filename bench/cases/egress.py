@@ -2,7 +2,6 @@
 
 import os
 import socket
-import statistics
 import tempfile
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Final, TypeAlias
 import msgspec
 import orjson
 import psutil
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -199,22 +198,49 @@ def _latency(kafka: KafkaBroker | ExistingKafka, broker: Mosquitto, number: int)
     producer = Producer({"bootstrap.servers": log.servers, "linger.ms": 0})
     encode = frame_codec().encode
     sent: dict[str, float] = {}
-    with log.egress(broker.port, 1):
+    bare: dict[str, float] = {}
+    with log.egress(broker.port, 1), _bare_consumer(log, bare):
         time.sleep(2)  # the group has its partitions
         for frame in frames:
             sent[str(frame.message_id)] = time.perf_counter()
             producer.produce(log.names.frames, encode(frame), key=frame.client_id)
             producer.poll(0.02)
         deadline = time.monotonic() + 60
-        while not sent.keys() <= arrived.keys():
+        while not (sent.keys() <= arrived.keys() and sent.keys() <= bare.keys()):
             assert time.monotonic() < deadline, "not everything arrived"
             time.sleep(_POLL_S)
     client.disconnect()
     client.loop_stop()
-    delays = sorted((arrived[each] - sent[each]) * 1000 for each in sent)
-    median, high = statistics.median(delays), delays[int(len(delays) * 0.99)]
-    print(bench_line("egress/latency-p50", median, "ms", "latency-p99", high))
-    print(bench_line("egress/latency-p99", high, "ms", "latency-p50", median))
+    figures = {
+        name: sorted((times[each] - sent[each]) * 1000 for each in sent)
+        for name, times in (("egress", arrived), ("bare", bare))
+    }
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        own, peer = (each[int(len(each) * share)] for each in figures.values())
+        print(bench_line(f"egress/latency-{name}", own, "ms", "bare-kafka-consumer", peer))
+
+
+@contextmanager
+def _bare_consumer(log: _Log, seen: dict[str, float]) -> Iterator[None]:
+    """Reads the same records and does nothing: when Kafka had them ready."""
+    consumer = Consumer({"bootstrap.servers": log.servers, "group.id": f"bench-{uuid.uuid4().hex}"})
+    consumer.assign([TopicPartition(log.names.frames, number, 0) for number in range(PARTITIONS)])
+    done = threading.Event()
+
+    def read() -> None:
+        decode = frame_codec().decode
+        while not done.is_set():
+            for record in consumer.consume(1, timeout=0.1):
+                seen[str(decode(record.value() or b"").message_id)] = time.perf_counter()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        consumer.close()
 
 
 def _memory(kafka: KafkaBroker | ExistingKafka, records: list[Record], size: Size) -> None:
