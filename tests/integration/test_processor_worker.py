@@ -170,5 +170,5 @@ def test_a_row_that_cant_be_read_ends_the_worker_with_a_message_that_names_it(
     append(kafka, names.frames, [("CP0", FRAMES.encode(history(1, 1)[0]))])
     log = tmp_path / "worker.log"
     with worker(kafka, topic_prefix, free_port(), log) as process:
-        assert process.wait(40) == 1
+        assert process.wait(90) == 1
     assert "the stored row '0|CP0' can't be read" in log.read_text()
