@@ -3,6 +3,7 @@
 Offsets are never committed and no group is joined: live consumers do not notice.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -13,6 +14,14 @@ from processor.replay.errors import ReplayError
 
 _TIMEOUT_S: Final = 15.0
 _POLL_S: Final = 0.5
+_PAUSE_S: Final = 0.1
+_PASSING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
 _BATCH: Final = 8192
 _SILENT_POLLS: Final = 240
 """Two minutes without a record or an error: Kafka is gone, or a transaction never ends."""
@@ -55,8 +64,12 @@ def bounds_of(bootstrap_servers: str, topic: str) -> dict[int, Bounds]:
 
 
 def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:
-    """The offset after the partition's last record."""
-    consumer = _consumer(bootstrap_servers)
+    """The offset after the partition's last record, be it committed or not.
+
+    A transaction's end is written to the partition a moment after `commit_transaction` has
+    returned; until then a reader of committed records is told that the partition ends before it.
+    """
+    consumer = _consumer(bootstrap_servers, isolation="read_uncommitted")
     try:
         return _watermarks(consumer, partition)[1]
     except KafkaException as error:
@@ -154,15 +167,17 @@ def _before(records: list[TopicRecord], end: int) -> list[TopicRecord]:
     return [record for record in records if record.offset < end]
 
 
-def _consumer(bootstrap_servers: str) -> Consumer:
+def _consumer(bootstrap_servers: str, isolation: str = "read_committed") -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
+            # Errors are told by `_unreachable`; librdkafka's own lines would bury that.
+            "log_level": 0,
             "group.id": "chargelog-replay",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "auto.offset.reset": "error",
             "fetch.message.max.bytes": 4 << 20,
             "queued.max.messages.kbytes": 32 << 10,
@@ -171,10 +186,19 @@ def _consumer(bootstrap_servers: str) -> Consumer:
 
 
 def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    found = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
-    if found is None:
-        raise ReplayError(f"Kafka does not say where {partition.topic} ends")
-    return found
+    give_up = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
+        except KafkaException as error:
+            # A topic that was made just now, or a leader that is being replaced.
+            if error.args[0].code() not in _PASSING or time.monotonic() > give_up:
+                raise
+            time.sleep(_PAUSE_S)
+            continue
+        if found is None:
+            raise ReplayError(f"Kafka does not say where {partition.topic} ends")
+        return found
 
 
 def _unreachable(bootstrap_servers: str, error: KafkaException) -> ReplayError:

@@ -36,7 +36,7 @@ def partitions_of(target: ToTopic) -> int | None:
     Raises:
         ReplayError: Kafka does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": target.bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": target.bootstrap_servers, "log_level": 0})
     try:
         found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(target.topic)
     except KafkaException as error:
@@ -55,7 +55,7 @@ def make_topic(target: ToTopic, lanes: int) -> None:
     """
     found = partitions_of(target)
     if found is None:
-        admin = AdminClient({"bootstrap.servers": target.bootstrap_servers})
+        admin = AdminClient({"bootstrap.servers": target.bootstrap_servers, "log_level": 0})
         new = NewTopic(
             target.topic, lanes, replication_factor=-1, config={"cleanup.policy": "delete"}
         )

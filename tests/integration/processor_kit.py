@@ -154,7 +154,12 @@ def _session_201(number: int) -> list[str]:
 
 def append(kafka: Kafka, topic: str, records: list[tuple[str, bytes]]) -> None:
     producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "partitioner": JAVA_PARTITIONER}
+        {
+            "bootstrap.servers": kafka.bootstrap_servers,
+            "partitioner": JAVA_PARTITIONER,
+            # Without it a batch that is tried again lands behind the one after it.
+            "enable.idempotence": True,
+        }
     )
     for key, value in records:
         producer.produce(topic, key=key.encode(), value=value)

@@ -178,25 +178,28 @@ def test_an_export_gives_the_events_of_the_topic_and_is_always_the_same(long: Pl
 def test_a_run_into_a_topic_that_was_killed_and_resumed_writes_each_event_once(
     long: Place,
 ) -> None:
-    topic = f"{long.names.prefix}cut"
-    arguments = ("--out", f"topic:{topic}", "--processes", "2")
-    stop_in_the_middle(arguments, long, long.folder / f"{topic}.replay")
+    for attempt in range(3):
+        topic = f"{long.names.prefix}cut-{attempt}"
+        arguments = ("--out", f"topic:{topic}", "--processes", "2")
+        if stopped_in_the_middle(arguments, long, long.folder / f"{topic}.replay"):
+            break
+    else:
+        pytest.fail("it ended each time before it could be stopped")
     done = long.replay(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
     assert long.records(topic) == expected_records(fleet(40, LONG))
 
 
-def stop_in_the_middle(arguments: tuple[str, ...], place: Place, folder: Path) -> None:
+def stopped_in_the_middle(arguments: tuple[str, ...], place: Place, folder: Path) -> bool:
     with subprocess.Popen(  # noqa: S603 - our own interpreter
         command(*arguments), cwd=place.folder, env=environment(place.variables)
     ) as process:
         end = time.monotonic() + 90
-        while not _has_rows(folder):
-            assert process.poll() is None, "it ended before it could be stopped"
+        while not _has_rows(folder) and process.poll() is None:
             assert time.monotonic() < end, "it did not begin"
             time.sleep(0.002)
         process.kill()
-    assert folder.exists()
+    return (folder / "job.json").exists()
 
 
 def _has_rows(folder: Path) -> bool:
@@ -226,7 +229,8 @@ def test_a_missing_topic_and_a_missing_kafka_are_named(place: Place) -> None:
     variables = {**place.variables, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     done = replay(cwd=place.folder, **variables)
     assert done.returncode == 3
-    assert "correct KAFKA_BOOTSTRAP_SERVERS" in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("start it or correct KAFKA_BOOTSTRAP_SERVERS")
 
 
 def test_an_import_is_seen_downstream_once_however_often_it_is_done(place: Place) -> None:
@@ -245,8 +249,9 @@ def test_an_import_is_seen_downstream_once_however_often_it_is_done(place: Place
     assert place.records(place.names.events) == events
 
 
-def test_an_import_that_was_killed_is_completed_by_the_next(long: Place, place: Place) -> None:
-    export = write_export(place.folder / "frames.jsonl", fleet(40, LONG))
+def test_an_import_that_was_killed_is_completed_by_the_next(place: Place) -> None:
+    frames = fleet(40, LONG)
+    export = write_export(place.folder / "frames.jsonl", frames)
     names = place.names
     topic = (place.kafka.bootstrap_servers, names.frames)
     with subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -255,7 +260,6 @@ def test_an_import_that_was_killed_is_completed_by_the_next(long: Place, place: 
         end = time.monotonic() + 90
         # More than a transaction holds, so that one is committed.
         while sum(bound.end for bound in bounds_of(*topic).values()) < LONG / 2:
-            assert process.poll() is None, "it ended before it could be stopped"
             assert time.monotonic() < end, "it did not begin"
         os.kill(process.pid, signal.SIGKILL)
     done = place.replay("import", export, "--json")
@@ -264,7 +268,8 @@ def test_an_import_that_was_killed_is_completed_by_the_next(long: Place, place: 
     assert found["frames"] + found["alreadyThere"] == LONG
     assert found["alreadyThere"] > 0
 
-    def in_order(records: list[Record]) -> list[tuple[int, bytes | None]]:
-        return [(record.partition, record.value) for record in records]
-
-    assert in_order(place.records(names.frames)) == in_order(long.records(long.names.frames))
+    expected = [(lane_of(one.client_id, PARTITIONS), FRAMES.encode(one)) for one in frames]
+    records = place.records(names.frames)
+    assert [(record.partition, record.value) for record in records] == sorted(
+        expected, key=lambda pair: pair[0]
+    )

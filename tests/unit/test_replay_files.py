@@ -118,9 +118,11 @@ def stopped_by(
     """Stop the command in the middle; its exit code and what it said."""
     for _ in range(3):
         stopped = _stopped_by(number, arguments, out)
-        if stopped is not None:
+        if stopped is not None and not out.exists():
             return stopped
-        out.unlink()
+        # It was at its end before the signal came: once more.
+        out.unlink(missing_ok=True)
+        shutil.rmtree(out.with_name(f"{out.name}.replay"), ignore_errors=True)
     raise AssertionError("it ended each time before it could be stopped")
 
 
