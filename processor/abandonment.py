@@ -1,6 +1,6 @@
 """OCPP 1.6 sessions whose StopTransaction never came."""
 
-from processor.history import with_abandoned
+from processor.ocpp16.history import with_abandoned
 from processor.session_sums import energy_kwh
 from processor.state import Transaction
 from processor.step import Step

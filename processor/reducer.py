@@ -7,18 +7,18 @@ docs/reducer-rules.md with the test that proves it.
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from processor.evse_status import event_notified
-from processor.evse_status import status_notified as evse_status_notified
-from processor.evse_values import meter_values_reported
 from processor.fields import IndigestibleFrameError
-from processor.meter_values import meter_values_sent
-from processor.starts import start_answered, start_called, start_refused
+from processor.ocpp2x.evse_status import event_notified
+from processor.ocpp2x.evse_status import status_notified as evse_status_notified
+from processor.ocpp2x.evse_values import meter_values_reported
+from processor.ocpp2x.transaction_events import transaction_answered, transaction_reported
+from processor.ocpp16.meter_values import meter_values_sent
+from processor.ocpp16.starts import start_answered, start_called, start_refused
+from processor.ocpp16.status import status_notified
+from processor.ocpp16.stops import stop_called
 from processor.state import Rows
-from processor.status import status_notified
 from processor.step import Step
-from processor.stops import stop_called
 from processor.tariff import Tariffs
-from processor.transaction_events import transaction_answered, transaction_reported
 from schemas.events import BusinessEvent
 from schemas.frames import INBOUND, OUTBOUND, OcppFrame
 

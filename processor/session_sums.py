@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from processor.meter_values import BACKWARDS
+from processor.ocpp16.meter_values import BACKWARDS
 from processor.step import Anomalies, Step
 from schemas.events import Completed, SessionCost
 

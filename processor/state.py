@@ -9,14 +9,14 @@ rows can put the old one back, and a row may be encoded at any time.
                                                 only, which keeps the rows that every meter value
                                                 touches small on the changelog
 
-Those of OCPP 2.0.1 and 2.1 are in `processor.evse_state`; ChargePointRow is common to all.
+Those of OCPP 2.0.1 and 2.1 are in `processor.ocpp2x.evse_state`; ChargePointRow is common to all.
 """
 
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from processor.evse_state import EndedRow, EvseRow
+from processor.ocpp2x.evse_state import EndedRow, EvseRow
 from processor.row_value import RowValue
 from schemas.errors import ChargelogError
 from schemas.events import UNKNOWN_STATUS

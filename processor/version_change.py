@@ -7,10 +7,10 @@ that could end a session of this one.
 from msgspec.structs import replace
 
 from processor.abandonment import abandon
-from processor.evse_rows import evse
+from processor.ocpp2x.evse_rows import evse
+from processor.ocpp2x.transaction_end import give_up
 from processor.state import CHARGE_POINT
 from processor.step import Step
-from processor.transaction_end import give_up
 
 
 def leave_16(step: Step) -> None:

@@ -6,8 +6,8 @@ import orjson
 from faust.exceptions import SameNode
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from processor.evse_state import evse_key
 from processor.held_rows import HeldRows
+from processor.ocpp2x.evse_state import evse_key
 from processor.state import CHARGE_POINT, ChargePointRow, decode_row, row_key
 
 _UNAVAILABLE: Final = 503

@@ -10,13 +10,20 @@ from frames16 import CLIENT, START_NS, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.evse_rows import MAX_ENDED
-from processor.evse_state import EndedRow, EvseRow
-from processor.message_numbers import MAX_MARKS, MAX_RANGES, Seen, has_gap, verdict, with_message
+from processor.ocpp2x.evse_rows import MAX_ENDED
+from processor.ocpp2x.evse_state import EndedRow, EvseRow
+from processor.ocpp2x.message_numbers import (
+    MAX_MARKS,
+    MAX_RANGES,
+    Seen,
+    has_gap,
+    verdict,
+    with_message,
+)
+from processor.ocpp2x.transaction_start import MAX_OPEN
 from processor.reducer import IndigestibleFrameError, reduce
 from processor.state import MemoryRows, decode_row, encode_row
 from processor.tariff import Tariffs
-from processor.transaction_start import MAX_OPEN
 from schemas.codec import event_codec
 from schemas.event_json import to_json
 from schemas.events import BusinessEvent, Completed, SessionCost, Started

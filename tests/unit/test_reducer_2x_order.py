@@ -6,9 +6,9 @@ import pytest
 from frames2x import START, STOP, TX, Story2x, register, the
 from frames16 import kinds
 
-from processor.evse_rows import MAX_ENDED
-from processor.evse_state import EndedRow, EvseRow, ended_key, evse_key
-from processor.message_numbers import MAX_MARKS, MAX_RANGES
+from processor.ocpp2x.evse_rows import MAX_ENDED
+from processor.ocpp2x.evse_state import EndedRow, EvseRow, ended_key, evse_key
+from processor.ocpp2x.message_numbers import MAX_MARKS, MAX_RANGES
 
 
 def test_a_2x_message_sent_again_gives_no_event_whatever_its_message_id() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from frames16 import REGISTER, Story, element, frame, kinds, sample
 
-from processor.history import MAX_KEPT
-from processor.meter_values import MAX_REMEMBERED
+from processor.ocpp16.history import MAX_KEPT
+from processor.ocpp16.meter_values import MAX_REMEMBERED
 from processor.state import HistoryRow, history_key
 
 

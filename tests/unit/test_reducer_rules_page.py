@@ -27,7 +27,11 @@ def test_every_test_the_page_names_exists() -> None:
 
 
 def test_every_anomaly_code_is_on_the_page() -> None:
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "processor").glob("*.py"))
+    source = "".join(
+        path.read_text("utf-8")
+        for folder in ("processor", "processor/ocpp16", "processor/ocpp2x")
+        for path in (ROOT / folder).glob("*.py")
+    )
     codes = set(re.findall(r'found\.add\("(\w+)"\)', source))
     codes |= {code for group in re.findall(r"found \|= \{(.*?)\}", source) for code in
               re.findall(r'"(\w+)"', group)}  # fmt: skip

@@ -3,8 +3,8 @@
 import pytest
 from frames16 import REGISTER, Story, element, kinds, sample
 
+from processor.ocpp16.starts import MAX_PENDING
 from processor.reducer import IndigestibleFrameError
-from processor.starts import MAX_PENDING
 
 
 def test_the_answer_that_assigns_the_id_opens_the_session() -> None:

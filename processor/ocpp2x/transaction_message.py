@@ -5,9 +5,6 @@ from typing import Any, Final
 
 import msgspec
 
-from processor.evse_samples import Reading, read_reading, read_readings
-from processor.evse_state import NO_EVSE
-from processor.evse_values import MAX_EVSE
 from processor.fields import (
     SCHEMA_VIOLATION,
     IndigestibleFrameError,
@@ -17,7 +14,10 @@ from processor.fields import (
     text,
 )
 from processor.measurands import UnreadableSampleError
-from processor.message_numbers import mark_of
+from processor.ocpp2x.evse_samples import Reading, read_reading, read_readings
+from processor.ocpp2x.evse_state import NO_EVSE
+from processor.ocpp2x.evse_values import MAX_EVSE
+from processor.ocpp2x.message_numbers import mark_of
 from processor.step import Anomalies, Step
 
 STARTED: Final = "Started"

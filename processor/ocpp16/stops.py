@@ -5,8 +5,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from processor.fields import integer, moment, needed_integer, payload_of, text
-from processor.history import abandoned_with, ended_with, known_stop, with_closed, with_orphan
-from processor.meter_values import INVALID_ID, Element, emit_reading, read_transaction_data
+from processor.ocpp16.history import (
+    abandoned_with,
+    ended_with,
+    known_stop,
+    with_closed,
+    with_orphan,
+)
+from processor.ocpp16.meter_values import INVALID_ID, Element, emit_reading, read_transaction_data
 from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.state import ClosedTransaction, StopContent, Transaction
 from processor.step import Anomalies, Step

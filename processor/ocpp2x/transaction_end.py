@@ -4,16 +4,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.evse_rows import drop_open, put_ended
-from processor.evse_samples import BEGIN, Reading
-from processor.evse_state import End, EndedTransaction, EvseTransaction
-from processor.evse_values import emit_reading, keep_last, with_reading
 from processor.fields import moment
 from processor.measurands import REGISTER
-from processor.message_numbers import has_gap
+from processor.ocpp2x.evse_rows import drop_open, put_ended
+from processor.ocpp2x.evse_samples import BEGIN, Reading
+from processor.ocpp2x.evse_state import End, EndedTransaction, EvseTransaction
+from processor.ocpp2x.evse_values import emit_reading, keep_last, with_reading
+from processor.ocpp2x.message_numbers import has_gap
+from processor.ocpp2x.transaction_message import TransactionMessage
 from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.step import Anomalies, Step
-from processor.transaction_message import TransactionMessage
 from schemas.events import Completed
 
 MISSING_START: Final = "missing_start"

@@ -19,7 +19,7 @@ from processor.fields import (
     payload_of,
     text,
 )
-from processor.history import (
+from processor.ocpp16.history import (
     abandoned_with,
     close_in_time,
     ended_with,
@@ -28,7 +28,7 @@ from processor.history import (
     with_id,
     without_orphan,
 )
-from processor.meter_values import INVALID_ID
+from processor.ocpp16.meter_values import INVALID_ID
 from processor.state import CHARGE_POINT, Start, Transaction
 from processor.step import Anomalies, Step
 from processor.version_change import leave_2x

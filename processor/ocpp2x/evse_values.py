@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from processor.evse_rows import current, evse, put_evse, put_open
-from processor.evse_samples import Reading, read_readings
-from processor.evse_state import NO_EVSE, EvseRow, EvseTransaction
 from processor.fields import IndigestibleFrameError, needed_integer, payload_of
 from processor.measurands import UnreadableSampleError
-from processor.meter_values import BACKWARDS
+from processor.ocpp2x.evse_rows import current, evse, put_evse, put_open
+from processor.ocpp2x.evse_samples import Reading, read_readings
+from processor.ocpp2x.evse_state import NO_EVSE, EvseRow, EvseTransaction
+from processor.ocpp16.meter_values import BACKWARDS
 from processor.session_sums import too_fast
 from processor.step import Step
 from schemas.events import MeterReading

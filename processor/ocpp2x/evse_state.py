@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from processor.message_numbers import Seen
+from processor.ocpp2x.message_numbers import Seen
 from processor.row_value import RowValue
 
 NO_EVSE: Final = 0

@@ -4,17 +4,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.evse_rows import evse, is_later, put_open
-from processor.evse_samples import END
-from processor.evse_state import NO_EVSE, EvseTransaction
-from processor.evse_values import NOT_BEGIN, keep_last, with_reading
 from processor.fields import moment
-from processor.history import SAME_START_MICROS
 from processor.measurands import REGISTER
+from processor.ocpp2x.evse_rows import evse, is_later, put_open
+from processor.ocpp2x.evse_samples import END
+from processor.ocpp2x.evse_state import NO_EVSE, EvseTransaction
+from processor.ocpp2x.evse_values import NOT_BEGIN, keep_last, with_reading
+from processor.ocpp2x.transaction_end import give_up
+from processor.ocpp2x.transaction_message import TransactionMessage
+from processor.ocpp2x.transaction_progress import OUT_OF_ORDER, ask, emit_readings, with_codes
+from processor.ocpp16.history import SAME_START_MICROS
 from processor.step import Anomalies, Step
-from processor.transaction_end import give_up
-from processor.transaction_message import TransactionMessage
-from processor.transaction_progress import OUT_OF_ORDER, ask, emit_readings, with_codes
 from processor.version_change import leave_16
 from schemas.events import Started
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from processor.evse_rows import current, evse, put_evse
-from processor.evse_state import NO_EVSE
-from processor.evse_values import MAX_EVSE, needed_evse_id
 from processor.fields import IndigestibleFrameError, needed_integer, needed_text, payload_of
+from processor.ocpp2x.evse_rows import current, evse, put_evse
+from processor.ocpp2x.evse_state import NO_EVSE
+from processor.ocpp2x.evse_values import MAX_EVSE, needed_evse_id
+from processor.ocpp2x.transaction_message import MAX_CONNECTOR
 from processor.step import Anomalies, Step
-from processor.transaction_message import MAX_CONNECTOR
 from schemas.events import UNKNOWN_STATUS, StatusChanged
 
 _WHOLE_EVSE: Final = 0

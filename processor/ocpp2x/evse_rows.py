@@ -4,7 +4,7 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
-from processor.evse_state import (
+from processor.ocpp2x.evse_state import (
     NO_EVSE,
     EndedRow,
     EndedTransaction,

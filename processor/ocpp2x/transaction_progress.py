@@ -4,12 +4,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.evse_state import NO_EVSE, EvseTransaction
-from processor.evse_values import emit_reading, keep_last, with_reading
-from processor.message_numbers import Verdict, verdict, with_message
+from processor.ocpp2x.evse_state import NO_EVSE, EvseTransaction
+from processor.ocpp2x.evse_values import emit_reading, keep_last, with_reading
+from processor.ocpp2x.message_numbers import Verdict, verdict, with_message
+from processor.ocpp2x.transaction_end import MISSING_START
+from processor.ocpp2x.transaction_message import UPDATED, TransactionMessage
 from processor.step import Anomalies, Step
-from processor.transaction_end import MISSING_START
-from processor.transaction_message import UPDATED, TransactionMessage
 
 OUT_OF_ORDER: Final = "out_of_order"
 MAX_ASKED: Final = 32

@@ -12,20 +12,19 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from processor.evse_rows import drop_open, find_ended, find_open, put_ended, put_open
-from processor.evse_state import NO_EVSE, EndedTransaction, EvseTransaction
 from processor.fields import payload_of
-from processor.message_numbers import last_number
-from processor.step import Step
-from processor.transaction_end import complete, end, give_up
-from processor.transaction_message import (
+from processor.ocpp2x.evse_rows import drop_open, find_ended, find_open, put_ended, put_open
+from processor.ocpp2x.evse_state import NO_EVSE, EndedTransaction, EvseTransaction
+from processor.ocpp2x.message_numbers import last_number
+from processor.ocpp2x.transaction_end import complete, end, give_up
+from processor.ocpp2x.transaction_message import (
     ENDED,
     STARTED,
     UPDATED,
     TransactionMessage,
     read_transaction_message,
 )
-from processor.transaction_progress import (
+from processor.ocpp2x.transaction_progress import (
     OUT_OF_ORDER,
     ask,
     emit_readings,
@@ -36,13 +35,14 @@ from processor.transaction_progress import (
     tell,
     with_codes,
 )
-from processor.transaction_start import (
+from processor.ocpp2x.transaction_start import (
     emit_started,
     is_same_start,
     make_room,
     open_transaction,
     with_start,
 )
+from processor.step import Step
 
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

@@ -1,0 +1,1 @@
+"""The rules of OCPP 1.6."""

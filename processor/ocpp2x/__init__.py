@@ -1,0 +1,1 @@
+"""The rules of OCPP 2.0.1 and 2.1."""
