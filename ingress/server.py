@@ -260,6 +260,9 @@ class IngressServer:
                     answer = await self._exchange.handle(session, raw, line.answered)
                     if answer is not None:
                         await websocket.send(answer, text=True)
+                # A text of orjson's (3.13.0) holds 4 KiB however short it is; it would be kept for
+                # as long as a connection is idle.
+                del raw, answer
         except ConnectionClosed:
             return
         except AnswerNotDurableError as error:
