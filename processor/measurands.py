@@ -5,7 +5,7 @@ import re
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from reprlib import repr as shown
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -79,7 +79,21 @@ _TEXT_FIELDS: Final = ("measurand", "phase", "location", "context", "unit", "for
 
 
 class UnreadableSampleError(Exception):
-    """A sampledValue is no object, or one of its names is no text."""
+    """A meterValue element or sampledValue is no object, or one of its names is no text."""
+
+
+def element_of(value: object) -> tuple[dict[str, Any], list[Any]]:
+    """A meterValue element, in any OCPP version, and its sampled values.
+
+    Raises:
+        UnreadableSampleError: It is no object with a list of sampled values.
+    """
+    sampled_values = value.get("sampledValue") if type(value) is dict else None
+    if type(value) is not dict or type(sampled_values) is not list:
+        raise UnreadableSampleError(
+            f"a meterValue element is {shown(value):.60}, not an object with a sampledValue list"
+        )
+    return value, sampled_values
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):

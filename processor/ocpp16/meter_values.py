@@ -20,6 +20,7 @@ from processor.measurands import (
     REGISTER,
     Sample,
     UnreadableSampleError,
+    element_of,
     energy_kwh,
     named,
     power_kw,
@@ -65,12 +66,8 @@ def read_element(element: object, found: set[str]) -> Element:
     Raises:
         UnreadableSampleError: It is no object with a list of sampled values.
     """
-    sampled_values = element.get("sampledValue") if type(element) is dict else None
-    if type(element) is not dict or type(sampled_values) is not list:
-        raise UnreadableSampleError(
-            f"a meterValue element is {shown(element):.60}, not an object with a sampledValue list"
-        )
-    timestamp = moment(element.get("timestamp"), found)
+    fields, sampled_values = element_of(element)
+    timestamp = moment(fields.get("timestamp"), found)
     samples = named([read_sample(sampled, found) for sampled in sampled_values], found)
     measurands = {key: sample.measurement for key, sample in samples.items()}
     register = samples.get(REGISTER)
