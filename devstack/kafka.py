@@ -1,5 +1,6 @@
 """A real Apache Kafka broker on this machine: one KRaft node, no Docker, no system Java."""
 
+import resource
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,6 +120,22 @@ class KafkaBroker(LocalProcess):
             return bool(admin.list_topics(timeout=_METADATA_TIMEOUT_S).brokers)
         except KafkaException:
             return False
+
+    def fill_disk(self, room: int) -> None:
+        """Let no file grow beyond the largest log segment of now and `room` bytes (Linux).
+
+        What a full disk does to a broker, without root and without filling one: a write ends short
+        at the limit, the next one fails (EFBIG where a disk says ENOSPC; the JVM ignores SIGXFSZ),
+        and Kafka takes either for a failed log directory. Having no other, the broker ends with
+        exit code 1 (LogManager.handleLogDirFailure), and leaves half a batch behind. The next
+        start has room again.
+
+        Raises:
+            StartError: The broker is not running.
+        """
+        largest = max(path.stat().st_size for path in self._data.glob("*/*.log"))
+        limit = (largest + room, resource.RLIM_INFINITY)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, limit)
 
     @property
     def _data(self) -> Path:

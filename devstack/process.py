@@ -212,6 +212,17 @@ class LocalProcess(ABC):
         self._process.wait()
         self._forget()
 
+    def wait_ended(self, timeout: float) -> int:
+        """Wait until the program ends by itself; its exit code, as in `subprocess`.
+
+        Raises:
+            StartError: It is not running.
+            subprocess.TimeoutExpired: It still runs after `timeout` seconds.
+        """
+        if self._process is None:
+            raise StartError(f"{self.name} is not running")
+        return self._process.wait(timeout)
+
     def close(self) -> None:
         """Stop for good; a temporary directory goes, with the data and the log."""
         self.stop()

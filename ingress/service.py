@@ -41,7 +41,7 @@ _RELOAD_S: Final = 1.0
 # Both libraries log each failed attempt, several a second, while a broker is away.
 _REPEATING_LOGGERS: Final = (
     durable.LOGGER,
-    "aiokafka.client",
+    "aiokafka",  # aiokafka 0.14.0, client.py
     "aiokafka.conn",
     "aiokafka.consumer.fetcher",
 )

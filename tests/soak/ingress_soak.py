@@ -1,10 +1,11 @@
 """Stops Kafka and kills the ingress under charge points that retry: `make soak SOAK=ingress`.
 
 Two instances, a Kafka of its own, charge points that hop between the instances and send everything
-again until it is acknowledged. Kafka is stopped, killed, paused, and made to refuse records (too
-few in-sync replicas, as when disks are full); instances are killed and terminated. Then what the
-charge points were told is compared with the log. The last line states what was tried and what is
-wrong; exit code 1 if anything is. The same seed gives the same schedule.
+again until it is acknowledged. Kafka is stopped, killed, paused, its disk is filled until it ends
+by itself, and it is made to refuse records (too few in-sync replicas, as when a cluster's other
+brokers are down); instances are killed and terminated. Then what the charge points were told is
+compared with the log. The last line states what was tried and what is wrong; exit code 1 if
+anything is. The same seed gives the same schedule.
 """
 
 import argparse
@@ -42,6 +43,10 @@ _PARTITIONS: Final = 4
 _KAFKA_TIMEOUT_S: Final = 2
 _CALM_S: Final = (1.0, 3.0)
 _FAULT_S: Final = (1.0, 5.0)
+_ROOM_BYTES: Final = 2000
+"""What the disk may still take; a batch of frames is of that size."""
+_DISK_FAILURE_S: Final = 60.0
+_HALTED: Final = 1
 _END_S: Final = 180.0
 """For the charge points to finish their sessions once all is well again."""
 
@@ -61,6 +66,7 @@ class Installation:
             "kafka killed": self._kill_kafka,
             "kafka paused": self._pause_kafka,
             "kafka refusing": self._refuse,
+            "kafka's disk full": self.fill_disk,
             "ingress killed": self._kill_ingress,
             "ingress terminated": self._terminate_ingress,
         }
@@ -108,8 +114,22 @@ class Installation:
         time.sleep(seconds)
         self._broker.resume()
 
+    def fill_disk(self, seconds: float) -> None:
+        """Kafka's disk fills up in the middle of a batch, and after some seconds has room again.
+
+        Raises:
+            StartError: The broker did not end with exit code 1.
+            subprocess.TimeoutExpired: It did not end at all.
+        """
+        self._broker.fill_disk(self._dice.randrange(_ROOM_BYTES))
+        code = self._broker.wait_ended(_DISK_FAILURE_S)
+        if code != _HALTED:
+            raise StartError(f"Kafka ended with {code}, not as on a full disk")
+        time.sleep(seconds)
+        self._broker.start()
+
     def _refuse(self, seconds: float) -> None:
-        # NotEnoughReplicas is what a cluster answers whose followers are down or out of disk.
+        # NotEnoughReplicas is what a cluster answers whose followers are down.
         self._set_min_isr(2)
         time.sleep(seconds)
         self._set_min_isr(1)
