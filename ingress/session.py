@@ -15,7 +15,7 @@ import orjson
 
 from ingress.errors import UnanswerableError
 from ingress.validation import Violation, shorten
-from ingress.version import UNREADABLE_ID, Action, Authorization, Facts, Needs, Version
+from ingress.version import UNREADABLE_ID, Action, Authorization, Facts, Needs, Payload, Version
 from schemas import ocppj
 from schemas.errors import MalformedFrameError, UnknownMessageTypeError
 from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
@@ -33,11 +33,22 @@ _MAX_DESCRIPTION = 255
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A CALL that is answered normally once its `needs` are met."""
+    """A CALL that is answered normally once its `needs` are met.
 
-    call: Call
+    Attributes:
+        message_id: The CALL's.
+        action: The CALL's.
+        row: What the version says about the action.
+        needs: What the answer needs from outside.
+        request: The payload, where the answer repeats parts of it. No other is kept while Kafka is
+            waited for: parsed, 256 KiB of `[],[],…` hold 7 MB.
+    """
+
+    message_id: str
+    action: str
     row: Action
     needs: Needs
+    request: Payload
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -112,7 +123,7 @@ class Session:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._last_ns = 0
         self._open_calls: dict[str, str] = {}
-        self._last_answered: Call | None = None
+        self._last_answered: tuple[str, str] | None = None
 
     def receive(self, raw: bytes, now_ns: int) -> Received:
         """Take one websocket message. Never raises, whatever the bytes are.
@@ -146,21 +157,19 @@ class Session:
             return self._send(todo.error, todo.action, now_ns)
         stamped = self._stamp(now_ns)
         facts = Facts(
-            request=todo.call.payload,
+            request=todo.request,
             now_ns=stamped,
             heartbeat_interval_s=self._heartbeat_interval_s,
             authorization=authorization,
             transaction_id=transaction_id,
         )
-        result = CallResult(todo.call.message_id, todo.row.answer(facts))
-        self._last_answered = todo.call
-        return Outgoing(
-            self._frame(OUTBOUND, ocppj.dump(result), stamped, result, todo.call.action)
-        )
+        result = CallResult(todo.message_id, todo.row.answer(facts))
+        self._last_answered = (todo.message_id, todo.action)
+        return Outgoing(self._frame(OUTBOUND, ocppj.dump(result), stamped, result, todo.action))
 
     def unavailable(self, todo: Pending | Refusal) -> bytes:
         """The CALLERROR for a CALL that can't be put on the log now. It is on no log itself."""
-        message_id = todo.call.message_id if isinstance(todo, Pending) else todo.error.message_id
+        message_id = todo.message_id if isinstance(todo, Pending) else todo.error.message_id
         return ocppj.dump(
             CallError(
                 message_id,
@@ -226,7 +235,8 @@ class Session:
             violation = found or Violation(codes.incomplete, str(error))
             return self._refuse(raw, call, violation, now_ns)
         frame = self._frame(INBOUND, raw, self._stamp(now_ns), call, call.action, found)
-        return Received(frame, Pending(call, row, needs))
+        request = call.payload if row.repeats_request else {}
+        return Received(frame, Pending(call.message_id, call.action, row, needs, request))
 
     def _result(self, raw: bytes, message: Message, now_ns: int) -> Received:
         action = self._open_calls.pop(message.message_id, None)
@@ -263,8 +273,8 @@ class Session:
         return Received(frame, None)
 
     def _objection(self, raw: bytes, error: CallResultError, now_ns: int) -> Received:
-        call = self._last_answered
-        action = call.action if call and call.message_id == error.message_id else None
+        message_id, action = self._last_answered or (None, None)
+        action = action if message_id == error.message_id else None
         violation = (
             Violation(self.version.codes.malformed, "answers no CALLRESULT")
             if action is None

@@ -39,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What the needs were met with, beside what every answer may use.
 
     Attributes:
-        request: The CALL's payload.
+        request: The CALL's payload, for an action that repeats parts of it; else empty.
         now_ns: Unix time in nanoseconds.
         heartbeat_interval_s: For BootNotification.
         authorization: Set where an idTag was to be authorized.

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from itertools import pairwise
 
 import orjson
@@ -210,6 +211,23 @@ def test_a_deeply_nested_payload_is_flagged_and_answered(depth: int) -> None:
     received = s.receive(raw, NOW)
     assert str(received.frame.violation).startswith("FormationViolation: payload: ")
     assert met(s, received).frame.kind == "CALLRESULT"
+
+
+def test_a_parsed_payload_is_not_kept_while_its_call_waits_nor_afterwards() -> None:
+    s = session()
+    items = ",".join(["[]"] * 80_000)
+    raw = b'[2,"m","DataTransfer",{"vendorId":"x","data":[%b]}]' % items.encode()
+    tracemalloc.start()
+    try:
+        received = s.receive(raw, 1)
+        waiting, parsed = tracemalloc.get_traced_memory()
+        met(s, received)
+        afterwards, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert parsed > 5_000_000
+    assert waiting < 100_000
+    assert afterwards < 100_000
 
 
 def test_a_payload_with_thousands_of_errors_is_refused_at_the_first() -> None:
