@@ -38,6 +38,16 @@ _CONFLUENT: Final = b"\x00"
 _FINGERPRINT_END: Final = 10
 _CONFLUENT_END: Final = 5
 
+_DAMAGE: Final[tuple[tuple[type[Exception], str], ...]] = (
+    # Its own text may name the stream by its address, another one in each process
+    # (fastavro 1.13.1, _read.pyx: "cannot read double from <_io.BytesIO object at 0x…>").
+    (EOFError, "it breaks off, or a length in it is wrong"),
+    (IndexError, "it breaks off, or has a union branch or enum symbol that its schema lacks"),
+    (UnicodeDecodeError, "a text in it is no UTF-8"),
+    (KeyError, "its eventType is none of the contract's"),
+)
+"""What an exception met in reading says of the bytes; others speak for themselves."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 Schema = dict[str, Any]
 
@@ -168,7 +178,10 @@ class Codec(Generic[T]):
             record = self._from_datum(cast("dict[str, Any]", datum))
         # fastavro raises whatever its C code meets in broken input.
         except Exception as error:
-            raise CodecError(f"{self._type.__name__} can't be decoded: {error!r}") from error
+            raise CodecError(
+                f"{self._type.__name__} can't be decoded: {_damage(error)}, at byte "
+                f"{stream.tell()} of {len(value)}"
+            ) from error
         if stream.tell() != len(value):
             raise CodecError(
                 f"{self._type.__name__}: {len(value) - stream.tell()} bytes left over at the end"
@@ -270,6 +283,10 @@ def command_codec(registry: Registry | None = None, topic: str = "") -> Codec[Co
 def command_result_codec(registry: Registry | None = None, topic: str = "") -> Codec[CommandResult]:
     """Codec of `ocpp.command-results`."""
     return Codec(CommandResult, "command_result", registry=registry, subject=f"{topic}-value")
+
+
+def _damage(error: Exception) -> str:
+    return next((text for kind, text in _DAMAGE if isinstance(error, kind)), repr(error))
 
 
 def _parse(text: str) -> Schema:

@@ -1,6 +1,5 @@
 """The generated writers and readers against fastavro: the same bytes, records and refusals."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -47,8 +46,7 @@ def outcome(work: Callable[[Any], object], given_: object) -> object:
         # As text, so that NaN equals itself and -0.0 is not 0.0.
         return repr(work(given_))
     except CodecError as error:
-        # fastavro names the stream it read from by its address.
-        return type(error), re.sub(r"0x[0-9a-f]+", "0x…", str(error))
+        return type(error), str(error)
 
 
 @given(RECORDS)
