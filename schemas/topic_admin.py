@@ -106,3 +106,7 @@ def main() -> int:
         state = "created" if spec.name in created else "ok"
         sys.stdout.write(f"{state:<8} {spec.name} ({spec.partitions} partitions)\n")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""The Kafka topics: names, keys, partitions, settings. `python -m schemas.topics` creates them."""
+"""The Kafka topics: names, keys, partitions, settings. `schemas.topic_admin` creates them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -107,9 +107,3 @@ def specs(names: TopicNames, partitions: int) -> tuple[TopicSpec, ...]:
             names.connectors_changelog, "table key", partitions, {"cleanup.policy": "compact"}
         ),
     )
-
-
-if __name__ == "__main__":
-    from schemas.topic_admin import main
-
-    raise SystemExit(main())
