@@ -7,7 +7,6 @@ could not be written leaves no trace.
 import hashlib
 import traceback
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,16 +19,6 @@ from schemas.errors import CodecError, RegistryError
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
 from schemas.records import DeadLetter
-
-
-class Record(NamedTuple):
-    """One Kafka record of the frames topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
 
 
 class ChunkResult(msgspec.Struct, frozen=True):

@@ -25,31 +25,18 @@ the third: transport/consumer.py.
 from collections.abc import Mapping
 from typing import Any, cast
 
-import msgspec
 from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from processor.sequence import Fetched
-
-
-class LightRecord(msgspec.Struct, frozen=True, gc=False):
-    """A Kafka record: what the processor and Faust read of it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
+from processor.sequence import Fetched, SourceRecord
 
 
 class LightRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
     """A fetched partition's records, made light."""
 
-    def _consumer_record(self, tp: TP, record: Any) -> LightRecord:  # noqa: ANN401
-        return LightRecord(
+    def _consumer_record(self, tp: TP, record: Any) -> SourceRecord:  # noqa: ANN401
+        return SourceRecord(
             tp.topic,
             tp.partition,
             record.offset,

@@ -5,35 +5,32 @@ these do, a record is reduced only if it is the next one after all that were com
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 
 from schemas.errors import ChargelogError
 
 
-class SourceRecord(Protocol):
-    """One Kafka record of the frames topic."""
+class SourceRecord(msgspec.Struct, frozen=True, gc=False):
+    """One Kafka record of the frames topic: what the processor and Faust read of it.
 
-    @property
-    def topic(self) -> str:
-        """Its topic."""
+    Attributes:
+        topic: Its topic.
+        partition: Its partition.
+        offset: Its offset.
+        timestamp: Unix ms.
+        timestamp_type: 0: set by the producer; 1: by the broker.
+        key: The charge point's identity.
+        value: An encoded frame, unless somebody else wrote it.
+    """
 
-    @property
-    def partition(self) -> int:
-        """Its partition."""
-
-    @property
-    def offset(self) -> int:
-        """Its offset."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The charge point's identity."""
-
-    @property
-    def value(self) -> bytes | None:
-        """An encoded frame, unless somebody else wrote it."""
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Fetched(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from processor_kit import EVENTS, Kafka, eventually, fold, history, read
 
 from processor.app import KafkaBacking
-from processor.chunk import ChunkResult, Record, reduce_chunk
+from processor.chunk import ChunkResult, reduce_chunk
 from processor.partitions import Assignment
 from processor.rows import PartitionRows
 from processor.sequence import Fetched, SourceRecord
@@ -27,7 +27,7 @@ PARTITION = 2
 FRAMES = frame_codec()
 HISTORY = history(charge_points=1, sessions=4)
 RECORDS = [
-    Record("ocpp.frames", PARTITION, offset, b"CP0", FRAMES.encode(one))
+    SourceRecord("ocpp.frames", PARTITION, offset, 0, 0, b"CP0", FRAMES.encode(one))
     for offset, one in enumerate(HISTORY)
 ]
 EXPECTED = [EVENTS.encode(event) for event in fold(HISTORY)[0]]

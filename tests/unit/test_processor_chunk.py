@@ -1,7 +1,8 @@
 import pytest
 from frames16 import frame
 
-from processor.chunk import ChunkResult, Record, reduce_chunk
+from processor.chunk import ChunkResult, reduce_chunk
+from processor.sequence import SourceRecord
 from processor.state import ChargePointRow, Row, RowError, decode_row, row_key
 from processor.tariff import Tariffs
 from schemas.codec import frame_codec
@@ -10,12 +11,12 @@ CODEC = frame_codec()
 STATUS = '[2,"m1","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"%s"}]'
 
 
-def status(offset: int, text: str) -> Record:
+def status(offset: int, text: str) -> SourceRecord:
     value = CODEC.encode(frame(STATUS % text, action="StatusNotification", at=offset + 1))
-    return Record("ocpp.frames", 3, offset, b"charge-point-001", value)
+    return SourceRecord("ocpp.frames", 3, offset, 0, 0, b"charge-point-001", value)
 
 
-def reduced(*records: Record, stored: dict[str, Row] | None = None) -> ChunkResult:
+def reduced(*records: SourceRecord, stored: dict[str, Row] | None = None) -> ChunkResult:
     return reduce_chunk(records, (stored or {}).get, Tariffs(), CODEC)
 
 
@@ -51,7 +52,7 @@ def test_a_chunk_split_in_two_comes_to_the_same() -> None:
 def test_a_record_that_cant_be_digested_is_a_dead_letter_and_the_next_one_is_reduced(
     value: bytes, reason: str
 ) -> None:
-    bad = Record("ocpp.frames", 3, 7, b"charge-point-001", value)
+    bad = SourceRecord("ocpp.frames", 3, 7, 0, 0, b"charge-point-001", value)
     result = reduced(bad, status(8, "Available"))
     (letter,) = result.dead_letters
     assert (letter.stage, letter.topic, letter.partition, letter.offset, letter.client_id) == (
@@ -67,7 +68,7 @@ def test_a_record_that_cant_be_digested_is_a_dead_letter_and_the_next_one_is_red
 
 
 def test_the_same_failure_has_the_same_traceback_hash() -> None:
-    bad = [Record("ocpp.frames", 0, n, None, b"no avro") for n in range(2)]
+    bad = [SourceRecord("ocpp.frames", 0, n, 0, 0, None, b"no avro") for n in range(2)]
     first, second = reduced(*bad).dead_letters
     assert first.traceback_hash == second.traceback_hash
     assert first.client_id is None

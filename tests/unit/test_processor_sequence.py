@@ -2,12 +2,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from processor.chunk import Record
 from processor.sequence import Fetched, SequenceError, SourceRecord, due
 
 
-def record(offset: int) -> Record:
-    return Record("ocpp.frames", 3, offset, b"CP0", b"frame")
+def record(offset: int) -> SourceRecord:
+    return SourceRecord("ocpp.frames", 3, offset, 0, 0, b"CP0", b"frame")
 
 
 def fetched(start: int | None, *offsets: int) -> Fetched:
