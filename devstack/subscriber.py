@@ -98,6 +98,8 @@ class TopicReader:
                 "group.id": "chargelog-demo",  # asked for by the library; no offset is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                # The end is to be told at once, not after a wait for more.
+                "fetch.wait.max.ms": 10,
                 "isolation.level": "read_committed",
             }
         )

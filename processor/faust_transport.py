@@ -11,7 +11,8 @@ tests/unit/test_faust_internals.py tells when it has changed:
                                           was fetched and thrown away in a rebalance stayed lost
     ChunkThread.on_partitions_assigned    the same, for a new assignment
     ChunkThread._create_worker_consumer   read_committed without Faust's own transactions, with
-                                          which alone Faust sets it
+                                          which alone Faust sets it; and a shorter wait for
+                                          records
     ChunkConsumer._to_message             makes a message of a chunk
     ChunkConsumer.verify_event_path       it reports every paused changelog partition as stalled
     LightRecords._consumer_record         aiokafka's record is a frozen dataclass of eleven fields,
@@ -23,13 +24,20 @@ the third: transport/consumer.py.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from processor.sequence import Fetched, SourceRecord
+
+_FETCH_MAX_WAIT_MS: Final = 500
+"""How long Kafka holds a fetch for which there are no records: aiokafka's default.
+
+Faust's 1,500 is what a partition waits in vain that was just taken over, because there is one fetch
+at a time.
+"""
 
 
 class LightRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
@@ -59,6 +67,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # aiokafka 0.14.0, consumer/consumer.py: read when the consumer starts, which is later.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
+        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS  # noqa: SLF001
         return consumer
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -74,6 +83,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     async def _seek_to_committed(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
         found: dict[TP, int] = {}  # the values may be None, whatever Faust's annotation says
+        new = []
         for tp in consumer.assignment():
             if tp.topic in self.app.tables.changelog_topics:
                 continue  # paused; nobody reads them here
@@ -82,7 +92,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             if offset:  # as aiokafka has it: only then did it seek
                 self._starts[tp] = offset
             else:
-                beginning = (await consumer.beginning_offsets([tp]))[tp]
+                new.append(tp)
+        if new:
+            # All in one request: Kafka answers it after the fetch before it on the same connection,
+            # which waits for records. Asked one by one, that was a second each.
+            for tp, beginning in (await consumer.beginning_offsets(new)).items():
                 consumer.seek(tp, beginning)
                 self._starts[tp] = beginning
         return found

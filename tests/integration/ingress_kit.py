@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from kafka_log import committed_records, key_and_value
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -66,30 +66,14 @@ def call(message_id: str, action: str, payload: object) -> bytes:
 
 def frames_on_log(bootstrap_servers: str, prefix: str) -> list[tuple[int, OcppFrame]]:
     """(partition, frame) of every frame on the log, each partition in order."""
-    topic = TopicNames(prefix).frames
     codec = frame_codec()
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap_servers, "group.id": "reader", "enable.auto.commit": False}
-    )
     found = []
-    try:
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            position = 0
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            while position < end:
-                record = consumer.poll(10)
-                if record is None or record.error():
-                    raise KafkaException(record and record.error())
-                offset, value = record.offset(), record.value()
-                assert offset is not None
-                assert value is not None
-                position = offset + 1
-                frame = codec.decode(value)
-                assert record.key() == frame.client_id.encode()
-                found.append((partition, frame))
-    finally:
-        consumer.close()
+    for record in committed_records(bootstrap_servers, TopicNames(prefix).frames):
+        key, value = key_and_value(record)
+        partition, frame = record.partition(), codec.decode(value)
+        assert partition is not None
+        assert key == frame.client_id.encode()
+        found.append((partition, frame))
     return found
 
 

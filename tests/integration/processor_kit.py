@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from frames16 import frame
+from kafka_log import committed_records, key_and_value
 
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
@@ -168,28 +169,7 @@ def append(kafka: Kafka, topic: str, records: list[tuple[str, bytes]]) -> None:
 
 def read(kafka: Kafka, topic: str) -> list[tuple[bytes, bytes]]:
     """Every committed (key, value) of the topic now, each partition in order."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": kafka.bootstrap_servers,
-            "group.id": "reader",
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(PARTITIONS)])
-    records, ends = [], 0
-    while ends < PARTITIONS:
-        message = consumer.poll(10)
-        assert message is not None, "Kafka gives nothing"
-        if message.error():
-            ends += 1
-            continue
-        key, value = message.key(), message.value()
-        assert key is not None
-        assert value is not None
-        records.append((key, value))
-    consumer.close()
-    return records
+    return [key_and_value(one) for one in committed_records(kafka.bootstrap_servers, topic)]
 
 
 def fold(frames: list[OcppFrame]) -> tuple[list[BusinessEvent], dict[bytes, bytes]]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import Message, Producer
+from kafka_log import committed_records
 from processor_kit import (
     EVENTS,
     FRAMES,
@@ -68,30 +69,14 @@ class Place(NamedTuple):
 
     def records(self, topic: str) -> list[Record]:
         """What readers of committed records see, partition after partition."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.kafka.bootstrap_servers,
-                "group.id": "reader",
-                "enable.partition.eof": True,
-                "enable.auto.commit": False,
-            }
-        )
-        consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(PARTITIONS)])
-        found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
-        ends = 0
-        while ends < PARTITIONS:
-            message = consumer.poll(60)
-            assert message is not None, "Kafka gives nothing"
-            if message.error():
-                ends += 1
-                continue
-            number = message.partition()
-            assert number is not None
-            headers = message.headers() or []
-            assert isinstance(headers, list)
-            found[number].append(Record(number, message.key(), message.value(), headers))
-        consumer.close()
-        return [record for records in found.values() for record in records]
+        return [record_of(one) for one in committed_records(self.kafka.bootstrap_servers, topic)]
+
+
+def record_of(one: Message) -> Record:
+    number, headers = one.partition(), one.headers() or []
+    assert number is not None
+    assert isinstance(headers, list)
+    return Record(number, one.key(), one.value(), headers)
 
 
 def expected_records(frames: list[OcppFrame]) -> list[Record]:
