@@ -1,6 +1,7 @@
 """A subscriber on a real MQTT broker, for the tests that look at what comes out."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,17 @@ class Received:
     @property
     def payloads(self) -> list[bytes]:
         return [bytes(message.payload) for message in self.messages]
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """The payloads, which are JSON."""
+        return [json.loads(payload) for payload in self.payloads]
+
+    def under(self, start: str) -> "Received":
+        """What came on topics that start so."""
+        some = Received()
+        some.messages = [message for message in self.messages if message.topic.startswith(start)]
+        return some
 
     async def wait(self, number: int, timeout_s: float = 90) -> None:
         await until(lambda: len(self.messages) >= number, timeout_s)

@@ -3,7 +3,6 @@
 1,000 Wh to 25,000 Wh between 10:15:30 and 11:45:30 at 0.12 USD per kWh.
 """
 
-import json
 import re
 from typing import Any, NamedTuple
 
@@ -118,7 +117,7 @@ def expected_events(client_id: str, transaction_id: int) -> list[Event]:
 def check_events(received: Received, client_id: str, transaction_id: int) -> None:
     """Every event, in order, with the contract's fields in the contract's order."""
     expected = expected_events(client_id, transaction_id)
-    events = [json.loads(payload) for payload in received.payloads]
+    events = received.documents
     arrived = [
         Event(message.topic, event["payload"])
         for message, event in zip(received.messages, events, strict=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from mqtt_subscriber import Received, subscriber
+from business_events import business_events
+from mqtt_subscriber import Received
 from reference_session import READING, START, STOP, check_events
 
 from devstack.stack import Stack
@@ -16,7 +17,6 @@ from devstack.stack import Stack
 pytestmark = pytest.mark.e2e
 
 CLIENT: Final = Path(__file__).parent / "ocpp_rpc"
-ARRIVAL_S: Final = 90
 
 
 async def run(*command: str, cwd: Path) -> str:
@@ -40,9 +40,9 @@ async def charge(
     """Run a session; the client's report and the events that came of it."""
     install = ("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
     await run(*install, cwd=CLIENT)
-    with subscriber(stack.mqtt.host, stack.mqtt.port, f"csms/+/{client_id}/+") as received:
+    with business_events(stack, client_id) as received:
         out = await run("node", script, stack.ingress_url, client_id, cwd=CLIENT)
-        await received.wait(events, ARRIVAL_S)
+        await received.wait(events)
     report: dict[str, Any] = json.loads(out)
     assert report["complaints"] == []
     return report, received
@@ -66,7 +66,7 @@ async def test_a_strict_client_completes_a_session_in_2_0_1(stack: Stack) -> Non
     answers = report["answers"]
     assert answers["BootNotification"]["status"] == "Accepted"
     assert answers["Authorize"] == {"idTokenInfo": {"status": "Accepted"}}
-    events = [json.loads(payload) for payload in received.payloads]
+    events = received.documents
     assert [event["eventType"] for event in events] == [
         "status_changed",
         "started",

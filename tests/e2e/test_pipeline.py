@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from mqtt_subscriber import Received, subscriber
+from business_events import business_events
+from mqtt_subscriber import subscriber
 from payload_schemas import complaints
 from reference_session import READING, START, STOP, check_events
 from websockets.asyncio.client import ClientConnection, connect
@@ -92,28 +93,21 @@ class ChargePoint:
         }
 
 
-def only(received: Received, start: str) -> Received:
-    some = Received()
-    some.messages = [m for m in received.messages if m.topic.startswith(start)]
-    return some
-
-
 async def test_a_session_arrives_as_events_and_as_frames(stack: Stack) -> None:
     client_id = "pipeline-1"
-    topics = (f"csms/+/{client_id}/+", f"ocpp/+/{client_id}/+")
-    with subscriber(stack.mqtt.host, stack.mqtt.port, *topics) as received:
+    with business_events(stack, client_id, f"ocpp/+/{client_id}/+") as received:
         async with connect(f"{stack.ingress_url}/{client_id}", subprotocols=[OCPP16]) as websocket:
             transaction_id = await ChargePoint(websocket).charge()
         await received.wait(6 + 2 * len(CALLS))
     assert [complaints(each.topic, bytes(each.payload)) for each in received.messages] == [
         [] for _ in received.messages
     ]
-    check_events(only(received, "csms/"), client_id, transaction_id)
+    check_events(received.under("csms/"), client_id, transaction_id)
 
-    frames = [json.loads(payload) for payload in only(received, "ocpp/").payloads]
+    frames = received.under("ocpp/").documents
     calls = [frame for frame in frames if frame["direction"] == "inbound"]
     assert [frame["messageType"] for frame in calls] == CALLS
-    assert [m.topic for m in only(received, "ocpp/messages/").messages] == [
+    assert [m.topic for m in received.under("ocpp/messages/").messages] == [
         f"ocpp/messages/{client_id}/{action}" for action in CALLS
     ]
     assert list(calls[-1]) == [
@@ -122,7 +116,7 @@ async def test_a_session_arrives_as_events_and_as_frames(stack: Stack) -> None:
     assert calls[-1]["requestId"] == "m-7"
     assert calls[-1]["payload"] == ChargePoint.stop(transaction_id)
     answers = [frame for frame in frames if frame["direction"] == "outbound"]
-    assert [m.topic for m in only(received, "ocpp/responses/").messages] == [
+    assert [m.topic for m in received.under("ocpp/responses/").messages] == [
         f"ocpp/responses/{client_id}/{action}" for action in CALLS
     ]
     assert answers[3]["messageType"] == "StartTransactionResponse"
@@ -131,7 +125,7 @@ async def test_a_session_arrives_as_events_and_as_frames(stack: Stack) -> None:
 
 async def test_a_retried_stop_is_answered_and_gives_no_second_event(stack: Stack) -> None:
     client_id = "pipeline-retry"
-    with subscriber(stack.mqtt.host, stack.mqtt.port, f"csms/+/{client_id}/+") as received:
+    with business_events(stack, client_id) as received:
         async with connect(f"{stack.ingress_url}/{client_id}", subprotocols=[OCPP16]) as websocket:
             charge_point = ChargePoint(websocket)
             transaction_id = await charge_point.charge()
@@ -164,10 +158,10 @@ async def test_what_is_no_ocpp_message_is_answered_and_shown(stack: Stack) -> No
             answer = await ChargePoint(websocket).exchange('[2,"x-1","Heartbeat"]')
         await received.wait(2)
     assert answer[:3] == [4, "x-1", "FormationViolation"]
-    invalid = json.loads(only(received, "ocpp/invalid/").payloads[0])
+    invalid = received.under("ocpp/invalid/").documents[0]
     assert invalid["clientId"] == client_id
     assert invalid["raw"] == '[2,"x-1","Heartbeat"]'
     assert "3 elements" in invalid["violation"]
-    (error,) = (json.loads(payload) for payload in only(received, "ocpp/responses/").payloads)
+    (error,) = received.under("ocpp/responses/").documents
     assert error["errorCode"] == "FormationViolation"
     assert error["requestId"] == "x-1"
