@@ -27,6 +27,8 @@ GROUP: Final = "chargelog-egress"
 _BATCH: Final = 500
 _POLL_MS: Final = 500
 _FETCH_WAIT_MS: Final = 20
+_HEARTBEAT_MS: Final = 1_000
+"""A member learns of a rebalance from a heartbeat, so this is how long the others wait for it."""
 _COMMIT_INTERVAL_S: Final = 1.0
 _COMMIT_RECORDS: Final = 1_000
 """Records after which offsets are committed before the interval is over."""
@@ -76,6 +78,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             # has just delivered (fetcher.py, _get_actions_per_node): what comes next on these
             # waits until that request has waited in vain.
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
             # A new installation mirrors the whole log: nothing is skipped.
             auto_offset_reset="earliest",
         )
