@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from processor.replay.errors import ReplayError
 
 _TIMEOUT_S: Final = 15.0
-_POLL_S: Final = 0.5
+_POLL_S: Final = 0.1
+"""How long a batch is waited for that does not get full: each partition's last one."""
 _PAUSE_S: Final = 0.1
 _PASSING: Final = frozenset(
     {
@@ -23,7 +24,7 @@ _PASSING: Final = frozenset(
     }
 )
 _BATCH: Final = 8192
-_SILENT_POLLS: Final = 240
+_SILENT_POLLS: Final = 1_200
 """Two minutes without a record or an error: Kafka is gone, or a transaction never ends."""
 
 
