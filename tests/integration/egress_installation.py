@@ -113,16 +113,3 @@ class Installation:
 def numbers(received: Received) -> list[int]:
     """The `n` of each frame that arrived."""
     return [orjson.loads(payload)["payload"]["n"] for payload in received.payloads]
-
-
-def read_all(servers: str, topic: str, number: int) -> list[tuple[bytes | None, bytes]]:
-    """The first records of a topic, of all its partitions."""
-    consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": f"{topic}-test", "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe([topic])
-    try:
-        records = consumer.consume(number, timeout=60)
-        return [(record.key(), record.value() or b"") for record in records]
-    finally:
-        consumer.close()

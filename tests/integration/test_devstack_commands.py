@@ -100,6 +100,20 @@ def commands() -> Iterator[list[Command]]:
         command.close()
 
 
+def on_existing_brokers(
+    kafka: KafkaBroker | ExistingKafka, mqtt: MqttBroker | ExistingMqtt, topic_prefix: str
+) -> dict[str, str]:
+    ports = ("INGRESS_PORT", "INGRESS_OPS_PORT", "PROCESSOR_WEB_PORT", "EGRESS_OPS_PORT")
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "MQTT_HOST": mqtt.host,
+        "MQTT_PORT": str(mqtt.port),
+        "TOPIC_PREFIX": topic_prefix,
+        "PARTITIONS": "2",
+        **{name: str(free_port()) for name in ports},
+    }
+
+
 @pytest.mark.e2e
 def test_the_demo_prints_every_message_and_agrees_with_the_charge_points(
     tmp_path: Path, commands: list[Command]
@@ -161,9 +175,13 @@ def test_ctrl_c_ends_the_demo_and_everything_it_started(
 
 @pytest.mark.e2e
 def test_the_demo_fails_with_the_reason_when_a_service_dies(
-    tmp_path: Path, commands: list[Command]
+    kafka: KafkaBroker,
+    mqtt: MqttBroker,
+    topic_prefix: str,
+    tmp_path: Path,
+    commands: list[Command],
 ) -> None:
-    demo = Command(tmp_path, "demo")
+    demo = Command(tmp_path, "demo", **on_existing_brokers(kafka, mqtt, topic_prefix))
     commands.append(demo)
     demo.line("csms/transactions/")
     (pid,) = (p for p, words in demo.processes().items() if words.rstrip().endswith("-m processor"))
@@ -175,20 +193,6 @@ def test_the_demo_fails_with_the_reason_when_a_service_dies(
     assert f"logs and data are kept in {kept}" in err
     assert (kept / "processor.log").exists()
     demo.assert_all_gone()
-
-
-def on_existing_brokers(
-    kafka: KafkaBroker | ExistingKafka, mqtt: MqttBroker | ExistingMqtt, topic_prefix: str
-) -> dict[str, str]:
-    ports = ("INGRESS_PORT", "INGRESS_OPS_PORT", "PROCESSOR_WEB_PORT", "EGRESS_OPS_PORT")
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "MQTT_HOST": mqtt.host,
-        "MQTT_PORT": str(mqtt.port),
-        "TOPIC_PREFIX": topic_prefix,
-        "PARTITIONS": "2",
-        **{name: str(free_port()) for name in ports},
-    }
 
 
 @pytest.mark.e2e

@@ -7,8 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 from confluent_kafka import Producer
-from egress_installation import FRAMES, Installation, event, frame, numbers, read_all
+from egress_installation import FRAMES, Installation, event, frame, numbers
 from egress_kit import GuardedMosquitto, Wire
+from kafka_log import committed_records, key_and_value
 from mqtt_subscriber import Received, subscriber, until
 
 from devstack.existing import ExistingKafka, ExistingMqtt
@@ -119,10 +120,11 @@ async def test_poison_goes_to_the_dead_letter_and_the_stream_goes_on(
         await protocol.wait(2)
         await installation.until_committed(names.frames, 5)
     assert numbers(protocol) == [0, 1]
-    letters = read_all(installation.servers, names.dead_letter, 3)
+    letters = committed_records(installation.servers, names.dead_letter)
     codec = dead_letter_codec()
-    found = sorted((codec.decode(value) for _, value in letters), key=lambda letter: letter.offset)
-    assert [key for key, _ in letters] == [identity.encode()] * 3
+    keys, letters_of = zip(*map(key_and_value, letters), strict=True)
+    found = sorted(map(codec.decode, letters_of), key=lambda letter: letter.offset)
+    assert keys == (identity.encode(),) * 3
     assert [(x.stage, x.topic, x.partition, x.offset, x.client_id) for x in found] == [
         ("egress", names.frames, 0, offset, identity) for offset in (1, 2, 3)
     ]
@@ -148,7 +150,7 @@ async def test_event_refused_by_the_broker_goes_to_the_dead_letter(
             await installation.until_committed(names.frames, 10)
             await installation.until_committed(names.events, 1)
     assert numbers(received) == list(range(10))
-    ((_, value),) = read_all(installation.servers, names.dead_letter, 1)
+    ((_, value),) = map(key_and_value, committed_records(installation.servers, names.dead_letter))
     letter = dead_letter_codec().decode(value)
     assert (letter.topic, letter.offset) == (names.events, 0)
     assert letter.reason == (

@@ -4,18 +4,18 @@ import asyncio
 import json
 import socket
 import struct
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 import pytest
 from aiohttp import web
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its __init__ names no __all__
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from kafka_log import committed_records
 
 from devstack.kafka import KafkaBroker
 from schemas.codec import frame_codec, load_schema
@@ -109,19 +109,7 @@ def through_kafka(bootstrap_servers: str, topic: str, values: list[bytes]) -> li
     for value in values:
         producer.produce(topic, value)
     assert producer.flush(30) == 0
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": f"test-{uuid.uuid4().hex}",
-            "auto.offset.reset": "earliest",
-        }
-    )
-    consumer.subscribe([topic])
-    try:
-        messages = consumer.consume(len(values), 30)
-        return [message.value() or b"" for message in messages]
-    finally:
-        consumer.close()
+    return [record.value() or b"" for record in committed_records(bootstrap_servers, topic)]
 
 
 def fields(frame: OcppFrame) -> dict[str, Any]:
