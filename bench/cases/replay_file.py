@@ -1,7 +1,8 @@
 """chargelog-replay on an export: one process against a bare loop, two processes against one.
 
-The bare loop reads the same lines, decodes the same frames and runs the same reducer. Two processes
-each look at every line and decode their half; starting them is part of the time.
+The bare loop reads the same lines, decodes the same frames and runs the same reducer. Of two
+processes each decodes and reduces its charge points' lines, which a third one reads for both;
+starting them is part of the time.
 """
 
 import tempfile
@@ -38,7 +39,7 @@ def run(size: Size) -> None:
             subject="one-process",
             rounds=size.rounds,
         )
-        long = _export(Path(folder, "long.jsonl"), size.of(1_000_000, 2_000))
+        long = _export(Path(folder, "long.jsonl"), size.of(2_000_000, 2_000))
         compare(
             "replay_file.processes",
             "frames/s",

@@ -22,8 +22,7 @@ from processor.replay.kafka_source import KafkaSource, bounds_of
 from processor.replay.logs.correlation import Correlation
 from processor.replay.logs.entries import Other
 from processor.replay.logs.merge import History, Log
-from processor.replay.logs.recognise import reader_for
-from processor.replay.logs.times import zone_named
+from processor.replay.logs.recognise import logs_of
 from processor.replay.rejects import RejectPart, assemble, reject_of
 from processor.replay.selection import Selection, Wanted
 from runtime.kafka import JAVA_PARTITIONER
@@ -91,8 +90,7 @@ def import_logs(  # noqa: PLR0913, PLR0917 - what the command line gives
     Raises:
         ReplayError: The logs or the topic are not as they must be.
     """
-    zone = None if source.zone is None else zone_named(source.zone)
-    logs = [Log(log.path, reader_for(log.path, source.form, zone)) for log in source.logs]
+    logs = logs_of(source.paths, source.form, source.zone)
     with tempfile.TemporaryDirectory(prefix="chargelog-import-") as folder:
         appender = _Appender(topic)
         held = _Held(topic, Path(folder) / "identities.sqlite")

@@ -49,6 +49,11 @@ class FromFiles(msgspec.Struct, frozen=True, tag="files"):
     zone: str | None = None
 
     @property
+    def paths(self) -> list[str]:
+        """The files' paths."""
+        return [log.path for log in self.logs]
+
+    @property
     def size(self) -> int:
         """Bytes to be read."""
         return sum(log.size for log in self.logs)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from processor.replay.checkpoint import Checkpoint
+from processor.replay.dealt import Part, entries_of
 from processor.replay.difference import Comparison
 from processor.replay.errors import Rejected
 from processor.replay.fold import INDIGESTIBLE, Fold
@@ -12,6 +13,7 @@ from processor.replay.job import Folder, Job, ToFile, ToTopic
 from processor.replay.kafka_source import TopicRecord
 from processor.replay.logs.correlation import Correlation
 from processor.replay.logs.entries import Entry, Other
+from processor.replay.logs.export_lines import from_line
 from processor.replay.logs.merge import Log
 from processor.replay.outputs.blocks import BlockOutput
 from processor.replay.outputs.forms import EVENT_FORMS, suffix_of
@@ -98,6 +100,32 @@ class Lane:
             return
         if events:
             self._take(events)
+
+    def dealt(self, part: Part, log: int, logs: Sequence[Log]) -> None:
+        """Reduce what another process read for this one, as far as that is not done yet.
+
+        Args:
+            part: The lane's.
+            log: The number of its lines' log.
+            logs: The logs.
+        """
+        lines, position = part.lines, self.position
+        if self._filters or part.entries or (lines and lines[0][0] <= position):
+            for order, entry in entries_of(part, log):
+                if order > position:
+                    self.entry(order, entry, logs)
+            return
+        frame = self._fold.frame
+        for order, line, client_id, text in lines:  # the short way, as above
+            try:
+                events = frame(from_line(text))
+            except Rejected as rejected:
+                entry = Entry(log, line, client_id, None, text)
+                reject = reject_of(rejected, order, logs[log].path, entry)
+                self._reject(rejected.reason, reject)
+            else:
+                if events:
+                    self._take(events)
 
     def _frame(self, entry: Entry, logs: Sequence[Log]) -> OcppFrame | None:
         content = entry.content

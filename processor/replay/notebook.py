@@ -13,8 +13,7 @@ from processor.replay.fold import Fold
 from processor.replay.logs.correlation import Correlation
 from processor.replay.logs.entries import Entry, Other
 from processor.replay.logs.merge import History, Log
-from processor.replay.logs.recognise import AUTO, reader_for
-from processor.replay.logs.times import zone_named
+from processor.replay.logs.recognise import AUTO, logs_of
 from processor.replay.rejects import Reject, reject_of
 from processor.replay.selection import Selection, Wanted
 from processor.replay.tally import Tally
@@ -135,9 +134,8 @@ def replay(  # noqa: PLR0913 - all but the first by name
         until=None if until is None else micros_of(until),
         charge_points=tuple(charge_points),
     )
-    named = None if zone is None else zone_named(zone)
     return Replay(
-        [Log(str(path), reader_for(str(path), form, named)) for path in logs],
+        logs_of(map(str, logs), form, zone),
         selection,
         Tariffs() if tariff is None else Tariffs.load(tariff),
     )

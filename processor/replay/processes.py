@@ -6,13 +6,15 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from processor.replay.dealing import deal
 from processor.replay.errors import ReplayError, UsageError
-from processor.replay.job import Folder, Job
+from processor.replay.job import Folder, FromFiles, Job
 from processor.replay.lanes import shares
 from processor.replay.tally import Tally, sum_of
 from processor.replay.worker import Status, Worker
@@ -95,6 +97,11 @@ class _Processes:
     ) -> None:
         # Not forked: librdkafka's threads would not come along.
         context = multiprocessing.get_context("spawn")
+        self._job = job
+        parts = shares(job.lanes, pace.processes)
+        # Only files are read here, for all; of Kafka each reads its own partitions.
+        from_files = isinstance(job.source, FromFiles)
+        self._pipes = [context.Pipe(duplex=False) for _ in parts if from_files]
         self._stop = stop
         self._stop_all = context.Event()
         self._tell = tell
@@ -110,10 +117,11 @@ class _Processes:
                     self._messages,
                     self._stop_all,
                     pace.checkpoint_s,
+                    self._pipes[number][0] if from_files else None,
                 ),
                 name=f"replay-{number}",
             )
-            for number, lanes in enumerate(shares(job.lanes, pace.processes))
+            for number, lanes in enumerate(parts)
         ]
         self._status: dict[int, Status] = {}
         self._tallies: dict[int, dict[int, Tally]] = {}
@@ -130,9 +138,9 @@ class _Processes:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
+            self._deal()
             while len(self._ended) < len(self._processes):
-                if self._stop.is_set() or self._failure:
-                    self._stop_all.set()
+                self._stop_if_need_be()
                 self._listen()
         finally:
             self._stop_all.set()
@@ -146,6 +154,38 @@ class _Processes:
             return None
         by_lane = {n: tally for part in self._tallies.values() for n, tally in part.items()}
         return sum_of(by_lane[number] for number in sorted(by_lane))
+
+    def _deal(self) -> None:
+        """Read the files for the processes, as long as all of them go on."""
+        source = self._job.source
+        if not isinstance(source, FromFiles):
+            return
+        for end, _ in self._pipes:
+            end.close()  # the process has its own: without it, nobody reads
+        pipes = [pipe for _, pipe in self._pipes]
+        lanes = shares(self._job.lanes, len(pipes))
+        try:
+            for _ in deal(source, self._job.lanes, list(zip(pipes, lanes, strict=True))):
+                with suppress(queue.Empty):
+                    while True:
+                        self._take(self._messages.get_nowait())
+                if self._stop_if_need_be():
+                    break
+        except BrokenPipeError:
+            # Its last word, or that there was none, comes by `_listen`.
+            self._stop_all.set()
+        except ReplayError as error:
+            self._failure = error
+            self._stop_all.set()
+        finally:
+            # A process that is told to stop must not wait for more.
+            for pipe in pipes:
+                pipe.close()
+
+    def _stop_if_need_be(self) -> bool:
+        if self._stop.is_set() or self._failure:
+            self._stop_all.set()
+        return self._stop_all.is_set()
 
     def _listen(self) -> None:
         try:
@@ -191,6 +231,7 @@ def _share(  # noqa: PLR0913, PLR0917 - what a process is given
     messages: "multiprocessing.Queue[_Message]",
     stop: Event,
     checkpoint_s: float,
+    dealt: Connection | None,
 ) -> None:
     parent = os.getppid()
 
@@ -204,11 +245,13 @@ def _share(  # noqa: PLR0913, PLR0917 - what a process is given
         messages.put((number, "status", status))
 
     try:
-        worker = Worker(job, Folder(folder), lanes, report, stopping, checkpoint_s)
+        worker = Worker(job, Folder(folder), lanes, report, stopping, checkpoint_s, dealt)
         if worker.run():
             messages.put((number, "done", {lane.number: lane.tally for lane in worker.lanes}))
         else:
             messages.put((number, "stopped", None))
+    except EOFError:
+        os._exit(1)  # the parent was killed, as above
     except UsageError as error:
         messages.put((number, "usage", str(error)))
     except ChargelogError as error:

@@ -2,22 +2,24 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
+from multiprocessing.connection import Connection
 from typing import Final, TypeAlias
 
 import msgspec
 
+from processor.replay.dealt import received
 from processor.replay.job import Folder, FromFiles, FromKafka, Job
 from processor.replay.kafka_source import Bounds, KafkaSource
 from processor.replay.lane import Lane
 from processor.replay.lanes import LaneOf
 from processor.replay.logs.merge import History, Log
-from processor.replay.logs.recognise import reader_for
-from processor.replay.logs.times import zone_named
+from processor.replay.logs.recognise import logs_of
 from processor.replay.registry import registry_at
 from schemas.codec import frame_codec
 
 REPORT_S: Final = 0.25
-_ENTRIES_BETWEEN_LOOKS: Final = 2048
+_ENTRIES_BETWEEN_LOOKS: Final = 256
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class Worker:
         report: Told now and then where this process stands.
         stopping: Whether to stop; asked often.
         checkpoint_s: Seconds between checkpoints.
+        dealt: Where its entries come from, if another process reads the files.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a process is given
@@ -60,12 +63,14 @@ class Worker:
         report: Report,
         stopping: Stopping,
         checkpoint_s: float,
+        dealt: Connection | None = None,
     ) -> None:
         self._job = job
         self._lanes = {number: Lane(number, job, folder) for number in numbers}
         self._report = report
         self._stopping = stopping
         self._checkpoint_s = checkpoint_s
+        self._dealt = dealt
         self._reported = self._stored = time.monotonic()
 
     def run(self) -> bool:
@@ -73,6 +78,7 @@ class Worker:
 
         Raises:
             ReplayError: The source or the target is not as it must be.
+            EOFError: The process that reads the files is gone.
         """
         source = self._job.source
         work = self._kafka(source) if isinstance(source, FromKafka) else self._files(source)
@@ -121,23 +127,35 @@ class Worker:
             records.close()
 
     def _files(self, source: FromFiles) -> Iterator[int]:
-        zone = None if source.zone is None else zone_named(source.zone)
-        logs = [Log(log.path, reader_for(log.path, source.form, zone)) for log in source.logs]
-        # What tells no charge point is lane 0's.
-        mine = [self._lanes.get(number) for number in range(self._job.lanes)]
-        history = History(logs, all_wanted=None not in mine)
-        lane_of = LaneOf(self._job.lanes)
-        done_before = max((lane.position for lane in self._lanes.values()), default=0)
-        order = 0
-        for order, entry in enumerate(history, 1):
-            client_id = entry.client_id
-            lane = mine[0 if client_id is None else lane_of[client_id]]
-            if lane is not None and (order > done_before or order > lane.position):
-                lane.entry(order, entry, logs)
-            if not order % _ENTRIES_BETWEEN_LOOKS:
-                self._come_to(order)
-                yield history.bytes_read
-        self._come_to(order)
+        logs = logs_of(source.paths, source.form, source.zone)
+        return self._read(logs) if self._dealt is None else self._received(logs, self._dealt)
+
+    def _read(self, logs: list[Log]) -> Iterator[int]:
+        history, lanes, lane_of = History(logs), self._lanes, LaneOf(self._job.lanes)
+        entries = enumerate(history, 1)
+        while part := list(islice(entries, _ENTRIES_BETWEEN_LOOKS)):
+            for order, entry in part:
+                client_id = entry.client_id
+                # What tells no charge point is lane 0's.
+                lane = lanes[0 if client_id is None else lane_of[client_id]]
+                if order > lane.position:
+                    lane.entry(order, entry, logs)
+            self._come_to(part[-1][0])
+            yield history.bytes_read
+
+    def _received(self, logs: list[Log], pipe: Connection) -> Iterator[int]:
+        done = 0
+        try:
+            for block in received(pipe):
+                for number, part in block.parts.items():
+                    self._lanes[number].dealt(part, block.log, logs)
+                self._come_to(block.upto)
+                done = block.bytes_read
+                yield done
+        except EOFError:
+            if not self._stopping():
+                raise
+            yield done
 
     def _come_to(self, order: int) -> None:
         for lane in self._lanes.values():

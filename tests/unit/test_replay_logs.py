@@ -37,7 +37,7 @@ STEVE_TIME = 1_708_938_645_446_000_000
 
 def entries(reader: LogReader, text: str | bytes, path: str = "a.log") -> list[Entry]:
     data = text.encode() if isinstance(text, str) else text
-    return list(reader.entries(io.BytesIO(data), Source(0, path), all_wanted=False))
+    return list(reader.entries(io.BytesIO(data), Source(0, path)))
 
 
 def frames(reader: LogReader, text: str | bytes, path: str = "a.log") -> list[OcppFrame]:
@@ -192,7 +192,11 @@ def test_other_forms_of_time() -> None:
     ):
         assert Clock(form, UTC).ns(text) == at * 10**9, form
     assert Clock("unix", None).ns("1.5") == 1_500_000_000
-    for form, text in (("unix", "-3"), ("unix", "1e9"), ("iso", "today"), ("%H", "noon")):
+    for form, text in (
+        *(("unix", "-3"), ("unix", "1e9"), ("iso", "today"), ("%H", "noon")),
+        *(("unix", ".5"), ("unix", "1.²"), ("unix", "9" * 19), ("unix", "9" * 5_000)),
+        *(("iso", "0001-01-01T00:00:00Z"), ("iso", "9999-12-31T23:59:59Z")),
+    ):
         with pytest.raises(Rejected, match="time unreadable"):
             Clock(form, UTC).ns(text)
 

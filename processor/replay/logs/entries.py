@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import BinaryIO, NamedTuple, Protocol, TypeAlias
+from typing import BinaryIO, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from processor.replay.errors import Rejected
 from processor.replay.logs.correlation import Correlation
 from schemas.frames import Direction, OcppFrame
+
+TIME_DIGITS: Final = 19
+"""Of Unix nanoseconds, from 2001 to 2286."""
 
 
 class Other(Enum):
@@ -63,14 +66,12 @@ class Source(NamedTuple):
 class LogReader(Protocol):
     """Reads one kind of log."""
 
-    def entries(self, stream: BinaryIO, log: "Source", *, all_wanted: bool) -> Iterator[Entry]:
+    def entries(self, stream: BinaryIO, log: Source) -> Iterator[Entry]:
         """The log's entries in the order of its lines.
 
         Args:
             stream: Its content.
             log: Its number and path.
-            all_wanted: Whether every entry's frame will be asked for. If not, most are of other
-                lanes, and what can wait is left to `frame`.
 
         Raises:
             UsageError: The log can't be read without being told more.
@@ -81,4 +82,61 @@ class LogReader(Protocol):
 
         Raises:
             Rejected: It is none.
+        """
+
+
+class Stretch(NamedTuple):
+    """Lines that follow one another, of which no more is known than whose they are.
+
+    Attributes:
+        log: The number of their log.
+        first: The first one's line; there are no empty ones among them.
+        client_ids: Each one's charge point.
+        lines: The lines, each of which is the `content` of an entry.
+        size: Bytes of all lines.
+    """
+
+    log: int
+    first: int
+    client_ids: list[str]
+    lines: list[bytes]
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The line after the last one."""
+        return self.first + len(self.lines)
+
+
+class Limit:
+    """Up to when lines may come in stretches: before that time nothing of another file is due.
+
+    Attributes:
+        text: The time as 19 digits of Unix nanoseconds; empty: every line is to be an entry.
+    """
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def set(self, time_ns: int) -> None:
+        """Lines before that time may; times of fewer digits (before 2001) stand for none."""
+        text = b"%d" % time_ns
+        self.text = text if len(text) == TIME_DIGITS else b""
+
+    def lift(self) -> None:
+        """All lines may."""
+        self.text = b":"  # what comes after the digits
+
+
+@runtime_checkable
+class SkimmingReader(LogReader, Protocol):
+    """A reader that can tell whose a line is without reading the rest of it."""
+
+    def skim(self, stream: BinaryIO, log: Source, limit: Limit) -> Iterator[Entry | Stretch]:
+        """As `entries`, their frames not read yet; in stretches as far as the limit allows.
+
+        Args:
+            stream: Its content.
+            log: Its number and path.
+            limit: Looked at again after everything that was given.
         """

@@ -2,17 +2,31 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final, cast
+from contextlib import suppress
+from typing import Annotated, Any, BinaryIO, Final, cast
 
 import fastavro
 import msgspec
 
 from processor.replay.errors import Rejected
 from processor.replay.logs.correlation import Correlation
-from processor.replay.logs.entries import Content, Entry, Source
+from processor.replay.logs.entries import (
+    TIME_DIGITS,
+    Content,
+    Entry,
+    Limit,
+    Source,
+    Stretch,
+)
+from processor.replay.logs.files import BROKEN
 from schemas.frames import Direction, Kind, OcppFrame
 
-_START: Final = re.compile(rb'{"clientId":"([^"\\\\]*)","receivedAtNs":(\d+),')
+_START: Final = re.compile(rb'{"clientId":"([^"\\\\]*)","receivedAtNs":')
+_TIME: Final = re.compile(rb"(\d{1,%d})," % TIME_DIGITS)
+_NAME: Final = len(b'{"clientId":"')
+_TO_TIME: Final = len(b'","receivedAtNs":')
+STRETCH_BYTES: Final = 1 << 18
+"""After so much a stretch ends."""
 
 
 class ExportedFrame(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -24,7 +38,7 @@ class ExportedFrame(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     """
 
     client_id: str
-    received_at_ns: int
+    received_at_ns: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]  # an Avro long
     direction: Direction
     protocol: str
     kind: Kind
@@ -98,59 +112,103 @@ def _frame_of(read: ExportedFrame) -> OcppFrame:
 class JsonLinesReader:
     """Reads `to_line`'s lines; also ones that another program wrote in another order."""
 
-    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:
-        """One entry a line; charge point and time are taken from where `to_line` puts them."""
+    def entries(self, stream: BinaryIO, log: Source) -> Iterator[Entry]:
+        """One entry a line, its frame read."""
         number, names = log.number, dict[bytes, str]()
-        lines = enumerate(stream, 1)
-        if all_wanted:
-            for line_number, line in lines:
-                try:
-                    frame = from_line(line)
-                except Rejected:
-                    yield from self._unread(number, line_number, line, names)
-                else:
-                    yield Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
-            return
-        for line_number, line in lines:
-            yield from self._unread(number, line_number, line, names)
+        for line_number, line in enumerate(stream, 1):
+            try:
+                frame = from_line(line)
+            except Rejected:
+                entry = _unread(number, line_number, line, names)
+                if entry is not None:
+                    yield entry
+            else:
+                yield Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
 
-    def _unread(
-        self, number: int, line_number: int, line: bytes, names: dict[bytes, str]
-    ) -> Iterator[Entry]:
-        """The line's entry, its frame not read yet; none if the line is empty."""
-        found = _START.match(line)
-        if found is not None:
-            key = found[1]
-            name = names.get(key)
-            if name is None:
-                name = names[key] = key.decode(errors="replace")
-            yield Entry(number, line_number, name, int(found[2]), line)
-        elif not line.isspace():
-            yield self._other_order(number, line_number, line)
+    def skim(self, stream: BinaryIO, log: Source, limit: Limit) -> Iterator[Entry | Stretch]:
+        """One entry a line, its frame not read; lines in stretches as far as the limit allows.
 
-    @staticmethod
-    def _other_order(number: int, line_number: int, line: bytes) -> Entry:
+        Whose a line is follows from its start alone, and that is looked up whole: parsing each
+        line's start would take several times as long.
+        """
+        names = dict[bytes, str]()
+        client_ids, lines = list[str](), list[bytes]()
+        size, until, line_number = 0, limit.text, 0
         try:
-            frame = from_line(line)
-        except Rejected as rejected:
-            rejected.line = line
-            return Entry(number, line_number, None, None, rejected)
-        return Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
+            for line_number, line in enumerate(stream, 1):
+                end = line.find(b'"', _NAME) + _TO_TIME
+                name = names.get(line[:end])
+                # So compared, times are numbers of as many digits; the comma sees to that.
+                time = line[end : end + TIME_DIGITS + 1]
+                if name is None or time >= until or time[TIME_DIGITS:] != b",":
+                    if lines:
+                        yield Stretch(log.number, line_number - len(lines), client_ids, lines, size)
+                        client_ids, lines, size = [], [], 0
+                    entry = _unread(log.number, line_number, line, names)
+                    if entry is not None:
+                        yield entry
+                    until = limit.text
+                    continue
+                client_ids.append(name)
+                lines.append(line)
+                size += len(line)
+                if size >= STRETCH_BYTES:
+                    yield Stretch(log.number, line_number + 1 - len(lines), client_ids, lines, size)
+                    client_ids, lines, size = [], [], 0
+                    until = limit.text
+        except BROKEN:
+            if lines:
+                yield Stretch(log.number, line_number + 1 - len(lines), client_ids, lines, size)
+            raise
+        if lines:
+            yield Stretch(log.number, line_number + 1 - len(lines), client_ids, lines, size)
 
-    def frame(self, entry: Entry, correlation: Correlation) -> OcppFrame:  # noqa: ARG002 - as above
+    def frame(self, entry: Entry, correlation: Correlation) -> OcppFrame:  # noqa: ARG002 - LogReader's
         """The frame as it was exported.
 
         Raises:
             Rejected: It is none.
         """
         content = entry.content
-        return from_line(content) if type(content) is bytes else _as_read(content)
+        return from_line(content) if type(content) is bytes else _frame_in(content)
+
+
+def as_read(content: Content) -> Content:
+    """The content as `entries` would have given it in place of `skim`."""
+    if type(content) is bytes:
+        with suppress(Rejected):
+            return from_line(content)
+    return content
+
+
+def _unread(number: int, line_number: int, line: bytes, names: dict[bytes, str]) -> Entry | None:
+    """The line's entry, its frame not read as far as that can wait; None if the line is empty.
+
+    A line that `to_line` could have begun is its charge point's, also if the rest makes no sense.
+    """
+    start = _START.match(line)
+    name = None
+    if start is not None:
+        name = names.get(start[0])
+        if name is None:
+            name = names[start[0]] = start[1].decode(errors="replace")
+        time = _TIME.match(line, start.end())
+        if time is not None:
+            return Entry(number, line_number, name, int(time[1]), line)
+    elif line.isspace():
+        return None
+    try:
+        frame = from_line(line)
+    except Rejected as rejected:
+        rejected.line = line
+        return Entry(number, line_number, name, None, rejected)
+    return Entry(number, line_number, frame.client_id, frame.received_at_ns, frame)
 
 
 class AvroReader:
     """Reads an Avro container file of `OcppFrame` records, written with any schema of it."""
 
-    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
+    def entries(self, stream: BinaryIO, log: Source) -> Iterator[Entry]:
         """One entry a record; what follows a broken record can't be read."""
         number = 0
         try:
@@ -169,10 +227,10 @@ class AvroReader:
         Raises:
             Rejected: It is none.
         """
-        return _as_read(entry.content)
+        return _frame_in(entry.content)
 
 
-def _as_read(content: Content) -> OcppFrame:
+def _frame_in(content: Content) -> OcppFrame:
     if isinstance(content, Rejected):
         raise content
     return cast("OcppFrame", content)

@@ -122,7 +122,7 @@ class CsvReader:
         self._zone = zone
         self._directions = profile.directions
 
-    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
+    def entries(self, stream: BinaryIO, log: Source) -> Iterator[Entry]:
         """One entry a row, under the number of its first line."""
         csv.field_size_limit(_FIELD_LIMIT)
         profile = self._profile

@@ -1,8 +1,7 @@
 """Which kind of log a file is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +9,10 @@ from processor.replay.errors import ReplayError, UsageError
 from processor.replay.logs.entries import LogReader
 from processor.replay.logs.export_lines import AvroReader, JsonLinesReader
 from processor.replay.logs.files import BROKEN, LogFile
+from processor.replay.logs.merge import Log
 from processor.replay.logs.profile import load_profile, reader_of
 from processor.replay.logs.text_lines import OCPP_LIBRARY, STEVE, TextReader
+from processor.replay.logs.times import zone_named
 
 AUTO: Final = "auto"
 _READERS: Final[dict[str, Callable[[tzinfo | None], LogReader]]] = {
@@ -23,6 +24,22 @@ _READERS: Final[dict[str, Callable[[tzinfo | None], LogReader]]] = {
 FORMATS: Final = (AUTO, *_READERS)
 _LOOK_BYTES: Final = 1 << 20
 _LOOK_LINES: Final = 1000
+
+
+def logs_of(paths: Iterable[str], form: str, zone: str | None) -> list[Log]:
+    """The files, each with its reader.
+
+    Args:
+        paths: The files.
+        form: As `reader_for` takes it.
+        zone: The name of the zone of times that name none, or None.
+
+    Raises:
+        UsageError: There is no such format or zone, or a file is of no format that is known.
+        ReplayError: A file can't be read.
+    """
+    named = None if zone is None else zone_named(zone)
+    return [Log(path, reader_for(path, form, named)) for path in paths]
 
 
 def reader_for(path: str, form: str, zone: tzinfo | None) -> LogReader:
@@ -50,24 +67,34 @@ def reader_for(path: str, form: str, zone: tzinfo | None) -> LogReader:
 
 
 def _recognised(path: str) -> str:
-    try:
-        file = LogFile(path)
-        try:
-            start = file.stream.read(_LOOK_BYTES)
-        finally:
-            file.close()
-    except BROKEN as error:
-        raise ReplayError(f"{path} can't be read: {error}") from error
-    if start.startswith(b"Obj\x01"):
-        return "avro"
-    lines = start.splitlines()[:_LOOK_LINES]
+    lines = _first_lines(path)
     if not lines or lines[0].startswith(b"{"):
         return "jsonl"
+    if lines[0].startswith(b"Obj\x01"):
+        return "avro"
     for name, shape in (("steve", STEVE), ("ocpp", OCPP_LIBRARY)):
         reader = TextReader(shape, None)
-        if any(reader.matches(line) for line in islice(lines, _LOOK_LINES)):
+        if any(reader.matches(line) for line in lines):
             return name
     raise UsageError(
         f"{path} is no log whose form is known; say --format {'|'.join(_READERS)}, or describe it "
         "in a profile and say --format <profile.toml>"
     )
+
+
+def _first_lines(path: str) -> list[bytes]:
+    """What the file begins with, as far as it can be read."""
+    lines: list[bytes] = []
+    left = _LOOK_BYTES
+    try:
+        file = LogFile(path)
+        try:
+            while len(lines) < _LOOK_LINES and (line := file.stream.readline(left)):
+                left -= len(line)
+                lines.append(line.rstrip(b"\r\n"))
+        finally:
+            file.close()
+    except BROKEN as error:
+        if not lines:
+            raise ReplayError(f"{path} can't be read: {error}") from error
+    return lines

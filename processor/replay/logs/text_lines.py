@@ -83,7 +83,7 @@ class TextReader:
         self._header = None if shape.header is None else re.compile(shape.header.encode())
         self._directions = {text.encode(): way for text, way in shape.directions.items()}
 
-    def entries(self, stream: BinaryIO, log: Source, *, all_wanted: bool) -> Iterator[Entry]:  # noqa: ARG002 - LogReader's
+    def entries(self, stream: BinaryIO, log: Source) -> Iterator[Entry]:
         """One entry for each line, but one for all lines of a message that has several."""
         clock = Clock(self._shape.time_form, self._zone)
         fixed = charge_point_of(

@@ -15,6 +15,10 @@ _OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"unix": 1_000_000_000, "unix-ms": 1_000_000, "unix-us": 1_000, "unix-ns": 1}
 
+_END_NS: Final = 1 << 63
+"""Beyond what an Avro long of nanoseconds can hold."""
+_MOST_DIGITS: Final = 19
+
 ISO: Final = "iso"
 """ISO 8601 / RFC 3339, also with a space in the middle or a comma before the fraction."""
 
@@ -64,7 +68,10 @@ class Clock:
             Rejected: The text is no time.
             UsageError: The time names no zone, and none was given.
         """
-        return self._read(text)
+        found = self._read(text)
+        if not -_END_NS <= found < _END_NS:
+            raise Rejected("time unreadable", f"{text!r:.64} does not lie between 1677 and 2262")
+        return found
 
     def _iso(self, text: str) -> int:
         try:
@@ -101,7 +108,8 @@ class Clock:
 
 def _unix(text: str, unit: int) -> int:
     whole, _, fraction = text.strip().partition(".")
-    if not (whole.isascii() and whole.isdigit()) or (fraction and not fraction.isdigit()):
+    digits = whole + fraction
+    if not (whole and digits.isascii() and digits.isdigit()) or len(whole) > _MOST_DIGITS:
         raise Rejected("time unreadable", f"no Unix time: {text!r:.64}")
-    digits = len(str(unit)) - 1
-    return int(whole) * unit + int((fraction + "0" * digits)[:digits] or 0)
+    places = len(str(unit)) - 1
+    return int(whole) * unit + int((fraction + "0" * places)[:places] or 0)
