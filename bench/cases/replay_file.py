@@ -2,19 +2,22 @@
 
 The bare loop reads the same lines, decodes the same frames and runs the same reducer. Of two
 processes each decodes and reduces its charge points' lines, which a third one reads for both;
-starting them is part of the time.
+starting them is part of the time. Their processor time says what dealing costs, also where other
+work leaves no second core free.
 """
 
+import os
 import tempfile
 import threading
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Final
 
 from bench.charging import fleet_frames
-from bench.comparison import compare
+from bench.comparison import compare, report
 from bench.size import Size
 from processor.reducer import reduce
 from processor.replay.against import Kafka
@@ -40,16 +43,19 @@ def run(size: Size) -> None:
             rounds=size.rounds,
         )
         long = _export(Path(folder, "long.jsonl"), size.of(2_000_000, 2_000))
+        spent: dict[str, list[float]] = {"two-processes": [], "one-process": []}
         compare(
             "replay_file.processes",
             "frames/s",
             {
-                "two-processes": partial(replayed, long, 2),
-                "one-process": partial(replayed, long, 1),
+                name: partial(_noting, spent[name], long, processes)
+                for name, processes in (("two-processes", 2), ("one-process", 1))
             },
             subject="two-processes",
             rounds=size.rounds,
         )
+        seconds = {name: median(values) for name, values in spent.items()}
+        report("replay_file.processor_time", "s", seconds, subject="two-processes")
 
 
 def _export(path: Path, frames: int) -> Path:
@@ -74,6 +80,14 @@ def replayed(path: Path, processes: int) -> float:
     assert outcome.tally.total_events
     assert outcome.tally.rejects == 0
     return outcome.tally.frames / seconds
+
+
+def _noting(spent: list[float], path: Path, processes: int) -> float:
+    """As `replayed`; the processor time of all its processes is noted."""
+    before = os.times()
+    figure = replayed(path, processes)
+    spent.append(sum(os.times()[:4]) - sum(before[:4]))
+    return figure
 
 
 def _bare(path: Path) -> float:
