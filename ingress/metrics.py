@@ -30,6 +30,15 @@ CALL_ERRORS: Final = Counter(
 UNAVAILABLE: Final = Counter(
     "ingress_unavailable_answers", "CALLs answered with InternalError because Kafka did not confirm"
 )
+HELD: Final = Gauge(
+    "ingress_held_bytes",
+    "Bytes of messages that all connections hold and that are not handled yet (below 4 KiB a "
+    "connection is not counted)",
+)
+OVER_BUDGET: Final = Counter(
+    "ingress_connections_over_budget",
+    "Connections closed since all together held more than INGRESS_MAX_HELD_BYTES",
+)
 THROTTLED: Final = Counter(
     "ingress_throttled", "Times that a connection was read slower because it sent too fast"
 )

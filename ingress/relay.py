@@ -9,7 +9,12 @@ passes is on the log.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -30,6 +35,7 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
+from ingress.bounded_connection import BoundedConnection
 from ingress.errors import UpstreamError
 from ingress.journal import Journal
 from ingress.relayed_session import RelayedSession
@@ -135,7 +141,7 @@ class Relay:
 
     async def run(
         self,
-        charge_point: ServerConnection,
+        charge_point: BoundedConnection,
         session: RelayedSession,
         *,
         busy: asyncio.Lock,
@@ -153,7 +159,7 @@ class Relay:
         # One lock for both directions: their order on the log is the order on the wire.
         keep = partial(self._keep, session, busy)
         inward = asyncio.create_task(
-            _pass(charge_point, upstream, partial(keep, INBOUND), slow_down)
+            _pass(charge_point, upstream, partial(keep, INBOUND), charge_point.at_work, slow_down)
         )
         outward = asyncio.create_task(_pass(upstream, charge_point, partial(keep, OUTBOUND)))
         try:
@@ -192,6 +198,7 @@ async def _pass(
     source: Connection,
     target: Connection,
     keep: Callable[[bytes], AbstractAsyncContextManager[None]],
+    at_work: Callable[[], AbstractContextManager[None]] = nullcontext,
     slow_down: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Pass one direction's frames on, in order; returns when either side has ended.
@@ -203,10 +210,11 @@ async def _pass(
         while True:
             # Undecoded: what is no UTF-8 is for the receiver to refuse, once it is on the log.
             raw = await source.recv(decode=False)
-            if slow_down is not None:
-                await slow_down()
-            async with keep(raw):
-                await target.send(raw, text=True)
+            with at_work():
+                if slow_down is not None:
+                    await slow_down()
+                async with keep(raw):
+                    await target.send(raw, text=True)
     except ConnectionClosed:
         return
 

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -14,12 +15,14 @@ from websockets.typing import Subprotocol
 
 from ingress import identity, versions
 from ingress.admission import Admission
+from ingress.bounded_connection import BoundedConnection
+from ingress.budget import Budget
 from ingress.connections import Connections
 from ingress.downstream import Downstream
 from ingress.errors import AnswerNotDurableError
 from ingress.exchange import Exchange
 from ingress.line import WebsocketLine
-from ingress.metrics import CONNECTIONS, REFUSED, REPLACED, THROTTLED
+from ingress.metrics import CONNECTIONS, HELD, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
 from ingress.relay import Relay
 from ingress.relayed_session import RelayedSession
@@ -40,7 +43,7 @@ class ChargePointConnection:
     """One connection of a charge point; `busy` is held while one of its frames is handled."""
 
     def __init__(
-        self, websocket: ServerConnection, session: Session | RelayedSession, pace: Pace
+        self, websocket: BoundedConnection, session: Session | RelayedSession, pace: Pace
     ) -> None:
         self.websocket = websocket
         self.session = session
@@ -79,6 +82,8 @@ class IngressServer:
             self._connections, settings.ingress_max_connections, security.access, relay
         )
         self._closing: set[asyncio.Task[None]] = set()
+        self._budget: Budget[BoundedConnection] = Budget(settings.ingress_max_held_bytes)
+        HELD.set_function(lambda: self._budget.held)
         self._draining = False
         self._server: Server | None = None
 
@@ -102,7 +107,7 @@ class IngressServer:
         """
         settings = self._settings
         self._server = await serve(
-            self._serve,
+            self._accept,
             settings.ingress_host,
             settings.ingress_port,
             process_request=self._admission.admit,
@@ -116,6 +121,10 @@ class IngressServer:
             max_queue=_MAX_QUEUE,
             server_header="chargelog",
             reuse_port=settings.ingress_reuse_port or None,
+            # It is called only, whatever its annotation says.
+            create_connection=cast(
+                "type[ServerConnection]", partial(BoundedConnection, budget=self._budget)
+            ),
             **self._tls_options(),
         )
 
@@ -158,7 +167,13 @@ class IngressServer:
         chosen = versions.choose(offered)
         return None if chosen is None else Subprotocol(chosen)
 
-    async def _serve(self, websocket: ServerConnection) -> None:
+    async def _accept(self, websocket: ServerConnection) -> None:
+        if not isinstance(websocket, BoundedConnection):
+            raise TypeError("every connection here is made as a bounded one")
+        with websocket.served():
+            await self._serve(websocket)
+
+    async def _serve(self, websocket: BoundedConnection) -> None:
         request = websocket.request
         if request is None:
             raise RuntimeError("the handshake left no request")
@@ -192,6 +207,8 @@ class IngressServer:
         finally:
             self._connections.release(client_id, connection)
             CONNECTIONS.labels(protocol).dec()
+            if websocket.given_up:
+                log.warning("connection closed: more is held in memory than INGRESS_MAX_HELD_BYTES")
             log.info(
                 "charge point disconnected",
                 close_code=websocket.close_code,
@@ -199,7 +216,7 @@ class IngressServer:
             )
 
     def _open(
-        self, websocket: ServerConnection, client_id: str, protocol: str
+        self, websocket: BoundedConnection, client_id: str, protocol: str
     ) -> ChargePointConnection:
         version, connection_id = versions.VERSIONS[protocol], str(uuid.uuid4())
         session = (
@@ -251,15 +268,18 @@ class IngressServer:
         try:
             while True:
                 raw = await websocket.recv(decode=False)
-                await connection.slow_down()
-                async with connection.busy:
-                    if self._draining:
-                        # Not left to the end of the handler, which closes with 1000.
-                        await _say_goodbye(websocket)
-                        return
-                    answer = await self._exchange.handle(session, raw, line.answered)
-                    if answer is not None:
-                        await websocket.send(answer, text=True)
+                if websocket.given_up:
+                    return
+                with websocket.at_work():
+                    await connection.slow_down()
+                    async with connection.busy:
+                        if self._draining:
+                            # Not left to the end of the handler, which closes with 1000.
+                            await _say_goodbye(websocket)
+                            return
+                        answer = await self._exchange.handle(session, raw, line.answered)
+                        if answer is not None:
+                            await websocket.send(answer, text=True)
                 # A text of orjson's (3.13.0) holds 4 KiB however short it is; it would be kept for
                 # as long as a connection is idle.
                 del raw, answer

@@ -113,6 +113,12 @@ class IngressSettings(KafkaSettings):
         le=900_000,
         description="a larger frame closes its connection (1009); below Kafka's record limit",
     )
+    ingress_max_held_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=4 * 1024 * 1024,
+        description="what all connections together may hold of messages that are not handled yet; "
+        "beyond it those that hold most for longest are closed (1013)",
+    )
     ingress_max_frames_per_s: float = Field(
         50.0, gt=0, description="a connection that sends more is read slower"
     )

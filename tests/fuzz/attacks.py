@@ -21,6 +21,7 @@ OCPP16: Final = [Subprotocol("ocpp1.6")]
 _WAIT_S: Final = 60.0
 _HEARTBEAT: Final = b'[2,"h","Heartbeat",{}]'
 _TOO_BIG: Final = 1009
+_TRY_AGAIN_LATER: Final = 1013
 
 PATHS: Final = (
     # path, and the status that it must be answered with (None: the handshake succeeds)
@@ -51,9 +52,9 @@ def handshake(path: bytes, extra: bytes = b"") -> bytes:
     )
 
 
-def masked(opcode: int, payload: bytes, *, rsv1: bool = False) -> bytes:
+def masked(opcode: int, payload: bytes, *, rsv1: bool = False, fin: bool = True) -> bytes:
     """One websocket frame of a client (RFC 6455 §5.2), masked with zeros."""
-    head = bytes((0x80 | (0x40 if rsv1 else 0) | opcode,))
+    head = bytes(((0x80 if fin else 0) | (0x40 if rsv1 else 0) | opcode,))
     size = len(payload)
     if size < 126:
         length = bytes((0x80 | size,))
@@ -82,7 +83,8 @@ async def hostile_paths(port: int) -> None:
         os.urandom(2000),
     ):
         async with tcp(port) as (reader, writer), asyncio.timeout(_WAIT_S):
-            with contextlib.suppress(ConnectionError):
+            # OSError: it is closed already, and can't be half closed.
+            with contextlib.suppress(OSError):
                 writer.write(request)
                 await writer.drain()
                 writer.write_eof()
@@ -204,7 +206,7 @@ async def broken_websocket(port: int) -> None:
         async with tcp(port) as (reader, writer), asyncio.timeout(_WAIT_S):
             writer.write(handshake(b"/BROKEN"))
             await reader.readuntil(b"\r\n\r\n")
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
                 writer.write(frame)
                 writer.write_eof()
                 await reader.read()
@@ -232,6 +234,73 @@ async def hoarding(port: int, sockets: int, size: int) -> None:
                 async with asyncio.timeout(5):
                     for _ in range(40):
                         writer.write(frame)
+                        await writer.drain()
+
+    await asyncio.gather(*(one(number) for number in range(sockets)))
+
+
+def withheld(size: int) -> dict[str, bytes]:
+    """What a peer may send, and then wait, so that it is kept for what never comes.
+
+    Args:
+        size: Of the largest message that the server takes.
+    """
+    fragments = masked(1, b"[", fin=False) + masked(0, b" " * 60, fin=False) * (size // 66)
+    return {
+        "a frame but for its last byte": masked(2, bytes(size))[:-1],
+        "a message but for its last fragment": fragments[:size],
+        "empty messages, more than are taken up": masked(1, b"") * (size // 6),
+    }
+
+
+async def withholding(port: int, sockets: int, sent: bytes, hold_s: float) -> int:
+    """Peers that send that at once, and then nothing for as long as they are let.
+
+    Returns:
+        How many were closed with 1013.
+    """
+
+    async def one(number: int) -> bool:
+        got = b""
+        async with tcp(port) as (reader, writer):
+            writer.write(handshake(b"/WITHHOLD-%d" % number))
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await reader.readuntil(b"\r\n\r\n")
+                async with asyncio.timeout(hold_s):
+                    writer.write(sent)
+                    got = await reader.read(4096)
+                    await _until_closed(reader)
+        return _TRY_AGAIN_LATER.to_bytes(2, "big") in got
+
+    return sum(await asyncio.gather(*(one(number) for number in range(sockets))))
+
+
+async def half_a_request(port: int, sockets: int, hold_s: float) -> None:
+    """Handshakes of a megabyte, of which the end never comes."""
+    request = b"GET /HALF HTTP/1.1\r\n" + (b"X: " + b"y" * 8000 + b"\r\n") * 120
+
+    async def one() -> None:
+        async with tcp(port) as (reader, writer):
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(hold_s):
+                    writer.write(request)
+                    await writer.drain()
+                    await _until_closed(reader)
+
+    await asyncio.gather(*(one() for _ in range(sockets)))
+
+
+async def unread_pongs(port: int, sockets: int, hold_s: float) -> None:
+    """Peers that send pings as fast as they are read, and never read a pong."""
+    pings = masked(9, b"p" * 125) * 500
+
+    async def one(number: int) -> None:
+        async with tcp(port) as (_, writer):
+            writer.write(handshake(b"/PING-%d" % number))
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(hold_s):
+                    while True:
+                        writer.write(pings)
                         await writer.drain()
 
     await asyncio.gather(*(one(number) for number in range(sockets)))

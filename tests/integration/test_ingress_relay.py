@@ -23,12 +23,15 @@ OCPP16_PROTOCOL = Subprotocol("ocpp1.6")
 
 
 @asynccontextmanager
-async def relay(kafka: Kafka, prefix: str, upstream_port: int) -> AsyncIterator[Ingress]:
+async def relay(
+    kafka: Kafka, prefix: str, upstream_port: int, **changes: int
+) -> AsyncIterator[Ingress]:
     settings = ingress_settings(
         kafka.bootstrap_servers,
         prefix,
         upstream_url=f"ws://127.0.0.1:{upstream_port}/ocpp/",
         kafka_timeout_s=3,
+        **changes,
     )
     async with Ingress(settings) as ingress:
         yield ingress
@@ -96,6 +99,23 @@ async def test_bytes_pass_as_they_are_and_the_central_systems_calls_too(
         ("inbound", "CALLRESULT", "Reset", from_charge_point[0]),
         ("inbound", "INVALID", None, from_charge_point[1]),
     ]
+
+
+async def test_what_has_passed_is_held_no_longer(kafka: Kafka, topic_prefix: str) -> None:
+    limit = 4 * 1024 * 1024
+
+    async def behaviour(websocket: ServerConnection) -> None:
+        async for raw in websocket:
+            await websocket.send(f"[3,{len(raw)},{{}}]")
+
+    message = b'[2,"1","DataTransfer",{"vendorId":"x","data":"%b"}]' % (b"y" * 200_000)
+    async with (
+        central_system(behaviour) as port,
+        relay(kafka, topic_prefix, port, ingress_max_held_bytes=limit) as front,
+        charge_point(front, "CP1") as websocket,
+    ):
+        for _ in range(2 * limit // len(message)):
+            assert await ask(websocket, message) == b"[3,%d,{}]" % len(message)
 
 
 async def test_the_charge_points_end_reaches_the_central_system(
