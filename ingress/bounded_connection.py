@@ -1,7 +1,6 @@
 """A websocket that says what it holds in memory, and can be ended for holding too much."""
 
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,12 +13,13 @@ from websockets.protocol import State
 from ingress.budget import Budget
 from ingress.metrics import OVER_BUDGET, REFUSED
 
-_DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+"""Frames that are, or are a part of, a message."""
 _HANDSHAKE_BYTES: Final = 64 * 1024
 """Request line and headers in all; by itself `websockets` would take 128 lines of 8 KiB."""
 _FREE_BYTES: Final = 4096
 """Less than that is not counted: it is what charge points mostly send, and they pay nothing."""
-_FRAME_BYTES: Final = 300
+FRAME_BYTES: Final = 300
 """Python's own share of a websocket frame that waits: a peer may send it a million empty ones."""
 _TLS_AHEAD_BYTES: Final = 64 * 1024
 """What the TLS layer reads ahead while nothing is taken from it; its own default is 512 KiB."""
@@ -53,7 +53,7 @@ class BoundedConnection(ServerConnection):
         self._lost = False
         self._handshake = 0
         self._unfinished = 0
-        self._waiting: deque[int] = deque()
+        self._waiting: list[int] = []
         self._all_waiting = 0
         self._working = 0
 
@@ -70,7 +70,7 @@ class BoundedConnection(ServerConnection):
     def taken(self) -> None:
         """The message that waited longest is being handled."""
         if self._waiting:
-            self._working = self._waiting.popleft()
+            self._working = self._waiting.pop(0)
             self._all_waiting -= self._working
 
     def handled(self) -> None:
@@ -108,17 +108,13 @@ class BoundedConnection(ServerConnection):
 
     def process_event(self, event: Request | Response | Frame) -> None:
         """Count a message's frames."""
-        if isinstance(event, Frame) and event.opcode in _DATA:
-            self.count(event)
+        if isinstance(event, Frame) and event.opcode in DATA:
+            self._unfinished += len(event.data) + FRAME_BYTES
+            if event.fin:
+                self._waiting.append(self._unfinished)
+                self._all_waiting += self._unfinished
+                self._unfinished = 0
         super().process_event(event)
-
-    def count(self, frame: Frame) -> None:
-        """A frame of a message, which is kept until the message was handled."""
-        self._unfinished += len(frame.data) + _FRAME_BYTES
-        if frame.fin:
-            self._waiting.append(self._unfinished)
-            self._all_waiting += self._unfinished
-            self._unfinished = 0
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as its base, and a TLS one's own
         """Bound the TLS layer, where there is one."""

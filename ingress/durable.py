@@ -11,8 +11,11 @@ and `poll` brings what was confirmed. A thread that polls would compete for the 
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from time import monotonic
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -41,6 +44,9 @@ _BUFFER_KB: Final = 64 * 1024
 MAX_RECORD_BYTES: Final = 1_000_000
 """Below the broker's default limit (message.max.bytes, 1,048,588) with the batch's overhead."""
 
+Settled: TypeAlias = Callable[[int | NotDurableError], None]
+"""Called with a record's offset or with why it is not durable; must not raise."""
+
 
 class DurableProducer:
     """Appends records; knows whether Kafka is reachable.
@@ -62,6 +68,7 @@ class DurableProducer:
         self._unconfirmed: str | None = None
         self._fatal: KafkaError | None = None
         self._settled = 0
+        self._limited: deque[_Record] = deque()
         self._under_way = asyncio.Event()
 
     @property
@@ -100,63 +107,86 @@ class DurableProducer:
             producer.poll(0)
             self._producer = None
 
+    def append_then(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        settled: Settled,
+    ) -> None:
+        """Append a record; `settled` is called with its offset once all in-sync replicas have it.
+
+        Or with a NotDurableError: not confirmed within the time limit, or refused. A refusal may
+        come before this returns.
+        """
+        record = self._begin(topic, key, value, headers, settled)
+        if not record.done:
+            self._limited.append(record)
+
     async def append(self, topic: str, key: bytes, value: bytes, headers: Headers) -> int:
-        """Append a record; returns its offset once all in-sync replicas have it.
+        """As `append_then`; returns the offset.
 
         Raises:
             NotDurableError: Not confirmed within the time limit, or refused.
         """
-        with APPEND_SECONDS.time():
-            try:
-                settled = self._send(topic, key, value, headers)
-                # Cheaper than asyncio.timeout, twice for each frame.
-                limit = asyncio.get_running_loop().call_later(self._timeout_s, _expire, settled)
-                try:
-                    return await settled
-                finally:
-                    limit.cancel()
-            except TimeoutError as error:
-                raise self._not_durable(topic, "no confirmation from Kafka") from error
-            except KafkaException as error:
-                raise self._not_durable(topic, str(error.args[0])) from error
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.append_then(topic, key, value, headers, partial(_settle, future))
+        return await future
 
     async def append_patiently(self, topic: str, key: bytes, value: bytes, headers: Headers) -> int:
         """As `append`, but for as long as it takes: for what its sender would not send again."""
         while True:
+            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._begin(topic, key, value, headers, partial(_settle, future))
             try:
-                return await self._send(topic, key, value, headers)
-            except KafkaException as error:
-                self._not_durable(topic, str(error.args[0]))
+                return await future
+            except NotDurableError:
                 await asyncio.sleep(_RETRY_S)
 
-    def _send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[int]:
+    def _begin(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled
+    ) -> "_Record":
         producer = self._producer
         if producer is None:
             raise RuntimeError("the producer is not started")
-        settled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        record = _Record(topic, settled, monotonic())
+        delivered = partial(self._delivered, record)
         try:
-            producer.produce(
-                topic, value, key, on_delivery=self._settle(settled), headers=list(headers)
-            )
-        except BufferError as error:
-            full = KafkaError(KafkaError._QUEUE_FULL, f"{_BUFFER_KB} KiB await confirmation")  # noqa: SLF001 - librdkafka's name for the code
-            raise KafkaException(full) from error
+            # A cast: confluent-kafka's annotation asks for a list that it could write to.
+            producer.produce(topic, value, key, on_delivery=delivered, headers=cast("Any", headers))
+        except BufferError:
+            self._give_up(record, f"{_BUFFER_KB} KiB await confirmation")
+        except KafkaException as error:
+            self._give_up(record, str(error.args[0]))
         self._under_way.set()
-        return settled
+        return record
 
-    def _settle(self, settled: asyncio.Future[int]) -> Callable[[KafkaError | None, Message], None]:
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            self._settled += 1
-            if error is None:
-                self._unconfirmed = None
-                if not settled.done():
-                    settled.set_result(message.offset() or 0)
-            else:
-                log.error("a record was not delivered", topic=message.topic(), error=error.str())
-                if not settled.done():
-                    settled.set_exception(KafkaException(error))
+    def _delivered(self, record: "_Record", error: KafkaError | None, message: Message) -> None:
+        self._settled += 1
+        if error is not None:
+            log.error("a record was not delivered", topic=record.topic, error=error.str())
+            if not record.done:
+                self._give_up(record, str(error))
+            return
+        self._unconfirmed = None
+        if not record.done:
+            record.done = True
+            APPEND_SECONDS.observe(monotonic() - record.began_s)
+            record.settled(message.offset() or 0)
 
-        return delivered
+    def _expire(self) -> None:
+        """Give up waiting for records that are over the limit, which is the same for all."""
+        began_s = monotonic() - self._timeout_s
+        while self._limited and (self._limited[0].done or self._limited[0].began_s <= began_s):
+            record = self._limited.popleft()
+            if not record.done:
+                self._give_up(record, "no confirmation from Kafka")
+
+    def _give_up(self, record: "_Record", reason: str) -> None:
+        record.done = True
+        APPEND_SECONDS.observe(monotonic() - record.began_s)
+        record.settled(self._not_durable(record.topic, reason))
 
     async def _poll(self) -> None:
         """Bring confirmations to whoever awaits them: soon while they come, else at leisure."""
@@ -167,6 +197,7 @@ class DurableProducer:
                 return
             before = self._settled
             producer.poll(0)
+            self._expire()
             if self._fatal is not None:
                 self._replace(self._fatal)
             fruitless = 0 if self._settled != before else fruitless + 1
@@ -244,6 +275,20 @@ class DurableProducer:
         )
 
 
-def _expire(settled: asyncio.Future[int]) -> None:
-    if not settled.done():
-        settled.set_exception(TimeoutError())
+def _settle(future: asyncio.Future[int], outcome: int | NotDurableError) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, NotDurableError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+class _Record:
+    __slots__ = ("began_s", "done", "settled", "topic")
+
+    def __init__(self, topic: str, settled: Settled, began_s: float) -> None:
+        self.topic = topic
+        self.settled = settled
+        self.began_s = began_s
+        self.done = False

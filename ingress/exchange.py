@@ -1,24 +1,26 @@
-"""One frame after another: onto the log, its needs met, the answer onto the log, back.
+"""One message after another: onto the log, its needs met, the answer onto the log, back.
 
 The order of these steps is the ingress's promise: a CALL is answered only after its frame is
 durable, and an answer is on the log before it is sent.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any, Protocol
 
 import structlog
 
 from ingress.errors import AnswerNotDurableError, NotDurableError, NotSentError
 from ingress.journal import Journal
 from ingress.metrics import ANSWER_SECONDS, CALL_ERRORS, UNAVAILABLE
-from ingress.session import Answer, Objection, Outgoing, Pending, Refusal, Session
+from ingress.session import Answer, Objection, Pending, Received, Refusal, Session
 from ingress.transaction_ids import TransactionIds
-from ingress.version import Authorization
+from ingress.version import Authorization, Needs
 from ingress.versions import action_label
 from schemas.frames import OcppFrame
 from schemas.ocppj import Call
+from schemas.records import TransactionIdRequest
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,25 @@ class Authorizer(Protocol):
 
     def authorize(self, id_tag: str, /) -> Authorization:
         """What is known about the idTag."""
+
+
+class Peer(Protocol):
+    """The connection that a message came from."""
+
+    def answer(self, text: bytes | None, /) -> None:
+        """The message's way is at its end: send the answer, if there is one, and go on."""
+
+    def answered(self, answer: Answer, /) -> None:
+        """An answer to a CALL of the central system's is on the log."""
+
+    def fail(self, error: Exception, /) -> None:
+        """The message's way ended in between: close the connection.
+
+        Args:
+            error: AnswerNotDurableError where the answer's record is not confirmed. It may arrive
+                on the log later, so neither it nor another answer may be sent. A closed connection
+                looks to the charge point and to the log like an answer lost on its way.
+        """
 
 
 class Exchange:
@@ -47,65 +68,26 @@ class Exchange:
         authorizer: Authorizer,
         clock_ns: Callable[[], int],
     ) -> None:
-        self._journal = journal
+        self.journal = journal
+        self.clock_ns = clock_ns
         self._transaction_ids = transaction_ids
         self._authorizer = authorizer
-        self._clock_ns = clock_ns
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def handle(
-        self, session: Session, raw: bytes, answered: Callable[[Answer], None]
-    ) -> bytes | None:
-        """The answer to send for one websocket message, or None.
+    def handle(self, session: Session, raw: bytes, peer: Peer) -> None:
+        """Take one websocket message; `peer` hears, now or later, when its way has ended.
 
         Args:
             session: The connection's.
             raw: The message.
-            answered: Told of an answer to a CALL of the central system's once it is on the log.
-
-        Raises:
-            AnswerNotDurableError: The answer's record is not confirmed. It may arrive on the log
-                later, so neither it nor another answer may be sent: close the connection, which
-                to the charge point and to the log looks like an answer lost on its way.
+            peer: The connection.
         """
-        began_s = asyncio.get_running_loop().time()
-        received = session.receive(raw, self._clock_ns())
+        received = session.receive(raw, self.clock_ns())
         todo = received.todo
         if todo is None or isinstance(todo, Objection):
-            # Its sender would not send it again.
-            await self._keep(received.frame)
-            if received.answer is not None:
-                answered(received.answer)
-            if todo is None:
-                return None
-            CALL_ERRORS.labels(todo.error.code).inc()
-            return await self._release(session.answer(todo, self._clock_ns()))
-        try:
-            await self._journal.append(received.frame)
-            authorization, transaction_id = await self._meet(todo)
-        except NotDurableError as error:
-            UNAVAILABLE.inc()
-            CALL_ERRORS.labels(session.version.codes.internal).inc()
-            log.warning(
-                "answered with InternalError",
-                client_id=session.client_id,
-                message_id=received.frame.message_id,
-                action=received.frame.action,
-                error=str(error),
-            )
-            return session.unavailable(todo)
-        outgoing = session.answer(
-            todo,
-            self._clock_ns(),
-            authorization=authorization,
-            transaction_id=transaction_id,
-        )
-        if isinstance(todo, Refusal):
-            CALL_ERRORS.labels(todo.error.code).inc()
-        answer = await self._release(outgoing)
-        ANSWER_SECONDS.labels(action_label(received.frame.action)).observe(
-            asyncio.get_running_loop().time() - began_s
-        )
-        return answer
+            self.in_task(self._keep(session, received, todo, peer), session, peer)
+        else:
+            _Way(self, session, received.frame, todo, peer).begin()
 
     async def call(self, session: Session, call: Call) -> bytes:
         """The text to send for a CALL of the central system's, which is on the log.
@@ -113,23 +95,57 @@ class Exchange:
         Raises:
             NotSentError: Its record is not confirmed; it must not be sent.
         """
-        outgoing = session.call(call, self._clock_ns())
+        outgoing = session.call(call, self.clock_ns())
         try:
-            await self._journal.append(outgoing.frame)
+            await self.journal.append(outgoing.frame)
         except NotDurableError as error:
             raise NotSentError(f"not sent, since it could not be stored: {error}") from error
         return outgoing.frame.raw
 
-    async def _release(self, outgoing: Outgoing) -> bytes:
-        try:
-            await self._journal.append(outgoing.frame)
-        except NotDurableError as error:
-            raise AnswerNotDurableError(str(error)) from error
-        return outgoing.frame.raw
+    def authorize(self, needs: Needs) -> Authorization | None:
+        """What the answer says of an idTag, where it says something."""
+        if needs.id_tag is None:
+            return needs.authorization
+        return self._authorizer.authorize(needs.id_tag)
 
-    async def _keep(self, frame: OcppFrame) -> None:
+    async def transaction_id(self, request: TransactionIdRequest) -> int:
+        """The transactionId for a StartTransaction.
+
+        Raises:
+            NotDurableError: Kafka did not confirm the request for it.
+        """
+        return await self._transaction_ids.assign(request)
+
+    def in_task(self, way: Coroutine[Any, Any, None], session: Session, peer: Peer) -> None:
+        """Go a message's way, or the rest of it, in a task."""
+
+        async def go() -> None:
+            structlog.contextvars.bind_contextvars(
+                client_id=session.client_id, connection_id=session.connection_id
+            )
+            try:
+                await way
+            except Exception as error:  # noqa: BLE001 - for the connection's task to raise
+                peer.fail(error)
+
+        task = asyncio.create_task(go())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def abandon(self) -> None:
+        """Give up what is under way in tasks; a frame that is not on the log is logged."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _keep(
+        self, session: Session, received: Received, objection: Objection | None, peer: Peer
+    ) -> None:
+        # Its sender would not send it again, so it waits for as long as it takes.
+        frame = received.frame
         try:
-            await self._journal.append_patiently(frame)
+            await self.journal.append_patiently(frame)
         except asyncio.CancelledError:
             log.error(  # noqa: TRY400 - the shutdown's limit ended it; a traceback says no more
                 "a frame that gets no answer is not on the log",
@@ -137,17 +153,98 @@ class Exchange:
                 raw=frame.raw,
             )
             raise
+        if received.answer is not None:
+            peer.answered(received.answer)
+        if objection is None:
+            peer.answer(None)
+            return
+        CALL_ERRORS.labels(objection.error.code).inc()
+        answer = session.answer(objection, self.clock_ns()).frame
+        try:
+            await self.journal.append(answer)
+        except NotDurableError as error:
+            raise AnswerNotDurableError(str(error)) from error
+        peer.answer(answer.raw)
 
-    async def _meet(self, todo: Pending | Refusal) -> tuple[Authorization | None, int | None]:
-        if isinstance(todo, Refusal):
-            return None, None
-        needs = todo.needs
-        transaction_id = (
-            None
-            if needs.transaction is None
-            else await self._transaction_ids.assign(needs.transaction)
+
+class _Way:
+    """A CALL's way, by plain calls.
+
+    A task each for the thousands that wait for Kafka at any time would cost more than all that is
+    done for them.
+    """
+
+    __slots__ = ("_answer", "_began_s", "_exchange", "_frame", "_peer", "_session", "_todo")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        session: Session,
+        frame: OcppFrame,
+        todo: Pending | Refusal,
+        peer: Peer,
+    ) -> None:
+        self._exchange = exchange
+        self._session = session
+        self._frame = frame
+        self._todo = todo
+        self._peer = peer
+        self._began_s = monotonic()
+        self._answer = b""
+
+    def begin(self) -> None:
+        self._exchange.journal.append_then(self._frame, self._logged)
+
+    def _logged(self, error: NotDurableError | None) -> None:
+        try:
+            if error is not None:
+                self._unavailable(error)
+            elif isinstance(self._todo, Refusal):
+                CALL_ERRORS.labels(self._todo.error.code).inc()
+                self._release(None, None)
+            elif (request := self._todo.needs.transaction) is not None:
+                way = self._with_transaction_id(request, self._todo.needs)
+                self._exchange.in_task(way, self._session, self._peer)
+            else:
+                self._release(self._exchange.authorize(self._todo.needs), None)
+        except Exception as unexpected:  # noqa: BLE001 - for the connection's task to raise
+            self._peer.fail(unexpected)
+
+    async def _with_transaction_id(self, request: TransactionIdRequest, needs: Needs) -> None:
+        try:
+            transaction_id = await self._exchange.transaction_id(request)
+        except NotDurableError as error:
+            self._unavailable(error)
+        else:
+            self._release(self._exchange.authorize(needs), transaction_id)
+
+    def _release(self, authorization: Authorization | None, transaction_id: int | None) -> None:
+        answer = self._session.answer(
+            self._todo,
+            self._exchange.clock_ns(),
+            authorization=authorization,
+            transaction_id=transaction_id,
+        ).frame
+        self._answer = answer.raw
+        self._exchange.journal.append_then(answer, self._released)
+
+    def _released(self, error: NotDurableError | None) -> None:
+        if error is not None:
+            failure = AnswerNotDurableError(str(error))
+            failure.__cause__ = error
+            self._peer.fail(failure)
+            return
+        ANSWER_SECONDS.observe(monotonic() - self._began_s, action_label(self._frame.action))
+        self._peer.answer(self._answer)
+
+    def _unavailable(self, error: NotDurableError) -> None:
+        UNAVAILABLE.inc()
+        CALL_ERRORS.labels(self._session.version.codes.internal).inc()
+        log.warning(
+            "answered with InternalError",
+            client_id=self._session.client_id,
+            message_id=self._frame.message_id,
+            action=self._frame.action,
+            error=str(error),
         )
-        authorization = needs.authorization
-        if needs.id_tag is not None:
-            authorization = self._authorizer.authorize(needs.id_tag)
-        return authorization, transaction_id
+        self._peer.answer(self._session.unavailable(self._todo))

@@ -1,11 +1,18 @@
 """The log of record as the ingress sees it: frames go on, in order per connection."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 from ingress.durable import DurableProducer
+from ingress.errors import NotDurableError
 from ingress.metrics import FRAMES, VIOLATIONS
 from ingress.versions import action_label
 from schemas.codec import Codec
 from schemas.frames import INBOUND, OcppFrame
 from schemas.headers import frame_headers
+
+Logged: TypeAlias = Callable[[NotDurableError | None], None]
 
 
 class Journal:
@@ -21,6 +28,16 @@ class Journal:
         self._producer = producer
         self._topic = topic
         self._codec = codec
+
+    def append_then(self, frame: OcppFrame, logged: Logged) -> None:
+        """Call `logged` once the frame is durable, or with an error, as `append` raises it."""
+        self._producer.append_then(
+            self._topic,
+            frame.client_id.encode(),
+            self._codec.encode(frame),
+            frame_headers(frame),
+            partial(_settled, frame, logged),
+        )
 
     async def append(self, frame: OcppFrame) -> None:
         """Return once the frame is durable.
@@ -50,8 +67,16 @@ class Journal:
         _count(frame)
 
 
+def _settled(frame: OcppFrame, logged: Logged, outcome: int | NotDurableError) -> None:
+    if isinstance(outcome, NotDurableError):
+        logged(outcome)
+    else:
+        _count(frame)
+        logged(None)
+
+
 def _count(frame: OcppFrame) -> None:
-    FRAMES.labels(frame.direction, frame.kind, action_label(frame.action)).inc()
+    FRAMES.counts[frame.direction, frame.kind, action_label(frame.action)] += 1
     if frame.violation is not None and frame.direction == INBOUND:
         code = frame.violation.partition(":")[0]
         VIOLATIONS.labels(frame.kind, code if code.isidentifier() else "ignored").inc()

@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from ingress.errors import AnswerLostError, NotSentError
 from ingress.exchange import Exchange
 from ingress.session import Answer, Session
+from ingress.turns import Turns
 from ingress.version import Version
 from schemas.ocppj import Call
 
@@ -22,7 +23,7 @@ class WebsocketLine:
         websocket: The connection.
         session: Its session.
         exchange: Puts the CALL on the log.
-        busy: Held while a frame is handled, so that frames lie on the log as on the wire.
+        turns: Held while a frame is handled, so that frames lie on the log as on the wire.
     """
 
     def __init__(
@@ -30,12 +31,12 @@ class WebsocketLine:
         websocket: ServerConnection,
         session: Session,
         exchange: Exchange,
-        busy: asyncio.Lock,
+        turns: Turns,
     ) -> None:
         self._websocket = websocket
         self._session = session
         self._exchange = exchange
-        self._busy = busy
+        self._turns = turns
         self._open: tuple[str, asyncio.Future[Answer]] | None = None
 
     @property
@@ -58,7 +59,7 @@ class WebsocketLine:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open = (call.message_id, answer)
         try:
-            async with self._busy:
+            async with self._turns:
                 raw = await self._exchange.call(self._session, call)
                 try:
                     await self._websocket.send(raw, text=True)

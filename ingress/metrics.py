@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
+
+from runtime.tallies import Durations, Tally
 
 CONNECTIONS: Final = Gauge(
     "ingress_connections", "Connections of charge points now, by OCPP version", ["protocol"]
@@ -13,7 +15,7 @@ REFUSED: Final = Counter(
 REPLACED: Final = Counter(
     "ingress_connections_replaced", "Connections closed for a newer one of the same identity"
 )
-FRAMES: Final = Counter(
+FRAMES: Final = Tally(
     "ingress_frames",
     "Frames on the log, by direction, kind and action (unknown: none that OCPP has)",
     ["direction", "kind", "action"],
@@ -43,14 +45,14 @@ THROTTLED: Final = Counter(
     "ingress_throttled", "Times that a connection was read slower because it sent too fast"
 )
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-ANSWER_SECONDS: Final = Histogram(
+ANSWER_SECONDS: Final = Durations(
     "ingress_answer_seconds",
     "Time from when a CALL is taken up until its answer is on the log, by action",
+    _BUCKETS,
     ["action"],
-    buckets=_BUCKETS,
 )
-APPEND_SECONDS: Final = Histogram(
-    "ingress_append_seconds", "Time until Kafka confirmed a record", buckets=_BUCKETS
+APPEND_SECONDS: Final = Durations(
+    "ingress_append_seconds", "Time until Kafka confirmed a record", _BUCKETS
 )
 NOT_CONFIRMED: Final = Counter(
     "ingress_records_not_confirmed", "Records not confirmed within the limit", ["topic"]

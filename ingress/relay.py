@@ -144,7 +144,7 @@ class Relay:
         charge_point: BoundedConnection,
         session: RelayedSession,
         *,
-        busy: asyncio.Lock,
+        turns: asyncio.Lock,
         slow_down: Callable[[], Awaitable[None]],
     ) -> None:
         """Pass frames on until one side ends; then end the other the same way.
@@ -152,12 +152,12 @@ class Relay:
         Args:
             charge_point: An admitted one.
             session: Tells what each frame is.
-            busy: Held while a frame is between its arrival and its way on.
+            turns: Held while a frame is between its arrival and its way on.
             slow_down: Waits while the charge point sends too fast.
         """
         upstream = self._open[charge_point]
         # One lock for both directions: their order on the log is the order on the wire.
-        keep = partial(self._keep, session, busy)
+        keep = partial(self._keep, session, turns)
         inward = asyncio.create_task(
             _pass(charge_point, upstream, partial(keep, INBOUND), charge_point.at_work, slow_down)
         )
@@ -182,14 +182,14 @@ class Relay:
 
     @asynccontextmanager
     async def _keep(
-        self, session: RelayedSession, busy: asyncio.Lock, direction: Direction, raw: bytes
+        self, session: RelayedSession, turns: asyncio.Lock, direction: Direction, raw: bytes
     ) -> AsyncIterator[None]:
         """Within it, the frame is on the log and the next one waits.
 
         Raises:
             NotDurableError: Kafka did not confirm the frame.
         """
-        async with busy:
+        async with turns:
             await self._journal.append(session.observe(direction, raw, self._clock_ns()))
             yield
 

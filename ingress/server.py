@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
@@ -18,10 +18,11 @@ from ingress.admission import Admission
 from ingress.bounded_connection import BoundedConnection
 from ingress.budget import Budget
 from ingress.connections import Connections
+from ingress.conversation import Conversation
 from ingress.downstream import Downstream
 from ingress.errors import AnswerNotDurableError
 from ingress.exchange import Exchange
-from ingress.line import WebsocketLine
+from ingress.message_connection import MessageConnection
 from ingress.metrics import CONNECTIONS, HELD, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
 from ingress.relay import Relay
@@ -35,24 +36,51 @@ log = structlog.get_logger(__name__)
 _PROTOCOL_HEADER: Final = "Sec-WebSocket-Protocol"
 _CLOSE_TIMEOUT_S: Final = 5.0
 _MAX_QUEUE: Final = 1
-"""Messages of a connection that are read ahead. Charge points send one CALL at a time; the default
-of 16 let 200 peers that send big frames take 560 MB."""
+"""Messages of a relayed connection that are read ahead (`MessageConnection` has its own limit, one
+too). Charge points send one CALL at a time; the default of 16 let 200 peers that send big frames
+take 560 MB."""
 
 
-class ChargePointConnection:
-    """One connection of a charge point; `busy` is held while one of its frames is handled."""
+class _Connection(Protocol):
+    """A charge point's connection, whoever answers it."""
+
+    @property
+    def websocket(self) -> ServerConnection:
+        """The websocket."""
+
+    @property
+    def turns(self) -> AbstractAsyncContextManager[None]:
+        """Held while one of its frames is handled."""
+
+    async def run(self) -> None:
+        """Handle its frames until it ends."""
+
+    def stop(self) -> None:
+        """Begin no further frame."""
+
+
+class _Relayed:
+    """One that is answered by the central system behind."""
 
     def __init__(
-        self, websocket: BoundedConnection, session: Session | RelayedSession, pace: Pace
+        self, websocket: BoundedConnection, session: RelayedSession, relay: Relay, pace: Pace
     ) -> None:
         self.websocket = websocket
-        self.session = session
-        self.pace = pace
-        self.busy = asyncio.Lock()
+        self.turns = asyncio.Lock()
+        self._session = session
+        self._relay = relay
+        self._pace = pace
 
-    async def slow_down(self) -> None:
-        """Wait for as long as its charge point is ahead of the pace that it may send at."""
-        delay = self.pace.delay(asyncio.get_running_loop().time())
+    async def run(self) -> None:
+        await self._relay.run(
+            self.websocket, self._session, turns=self.turns, slow_down=self._slow_down
+        )
+
+    def stop(self) -> None:
+        """Its end, too, is for the relay to pass on."""
+
+    async def _slow_down(self) -> None:
+        delay = self._pace.delay(asyncio.get_running_loop().time())
         if delay > 0:
             THROTTLED.inc()
             await asyncio.sleep(delay)
@@ -77,7 +105,7 @@ class IngressServer:
         self._exchange = exchange
         self._tls = security.tls
         self._relay = relay
-        self._connections: Connections[ChargePointConnection] = Connections()
+        self._connections: Connections[_Connection] = Connections()
         self._admission = Admission(
             self._connections, settings.ingress_max_connections, security.access, relay
         )
@@ -123,7 +151,11 @@ class IngressServer:
             reuse_port=settings.ingress_reuse_port or None,
             # It is called only, whatever its annotation says.
             create_connection=cast(
-                "type[ServerConnection]", partial(BoundedConnection, budget=self._budget)
+                "type[ServerConnection]",
+                partial(
+                    MessageConnection if self._relay is None else BoundedConnection,
+                    budget=self._budget,
+                ),
             ),
             **self._tls_options(),
         )
@@ -151,6 +183,7 @@ class IngressServer:
             _, late = await asyncio.wait(closing, timeout=self._settings.ingress_drain_timeout_s)
             if late:
                 log.error("connections closed with a frame in flight", connections=len(late))
+                await self._exchange.abandon()
             for task in late | (self._server.handler_tasks if late else set()):
                 task.cancel()
         for connection in self._server.all_connections.copy():
@@ -192,18 +225,18 @@ class IngressServer:
                 f"no common subprotocol; use {', '.join(versions.VERSIONS)}",
             )
             return
-        connection = self._open(websocket, client_id, protocol)
+        connection_id = str(uuid.uuid4())
+        # In each line that is logged for this connection, whoever logs it.
+        structlog.contextvars.bind_contextvars(client_id=client_id, connection_id=connection_id)
+        connection = self._connection(websocket, client_id, connection_id, protocol)
+        self._replace(self._connections.claim(client_id, connection))
+        CONNECTIONS.labels(protocol).inc()
+        log.info("charge point connected", protocol=protocol, remote=websocket.remote_address)
         try:
-            if isinstance(connection.session, RelayedSession):
-                await self._pass_on(connection, connection.session)
-            else:
-                line = WebsocketLine(websocket, connection.session, self._exchange, connection.busy)
-                self._downstream.attach(line)
-                try:
-                    await self._read(connection, connection.session, line)
-                finally:
-                    self._downstream.detach(line)
-                    line.closed()
+            await connection.run()
+        except AnswerNotDurableError as error:
+            log.warning("connection closed without an answer", error=str(error))
+            await websocket.close(CloseCode.INTERNAL_ERROR, "the answer can't be stored; reconnect")
         finally:
             self._connections.release(client_id, connection)
             CONNECTIONS.labels(protocol).dec()
@@ -215,85 +248,42 @@ class IngressServer:
                 close_reason=websocket.close_reason,
             )
 
-    def _open(
-        self, websocket: BoundedConnection, client_id: str, protocol: str
-    ) -> ChargePointConnection:
-        version, connection_id = versions.VERSIONS[protocol], str(uuid.uuid4())
-        session = (
-            Session(
-                client_id=client_id,
-                connection_id=connection_id,
-                version=version,
-                mode=self._settings.ingress_validation,
-                heartbeat_interval_s=self._settings.heartbeat_interval_s,
-            )
-            if self._relay is None
-            else RelayedSession(client_id=client_id, connection_id=connection_id, version=version)
-        )
+    def _connection(
+        self, websocket: BoundedConnection, client_id: str, connection_id: str, protocol: str
+    ) -> _Connection:
+        version = versions.VERSIONS[protocol]
         pace = Pace(self._settings.ingress_max_frames_per_s, asyncio.get_running_loop().time())
-        connection = ChargePointConnection(websocket, session, pace)
-        replaced = self._connections.claim(client_id, connection)
-        CONNECTIONS.labels(protocol).inc()
-        # In each line that is logged for this connection, whoever logs it.
-        structlog.contextvars.bind_contextvars(client_id=client_id, connection_id=connection_id)
-        log.info(
-            "charge point connected",
-            protocol=protocol,
-            remote=websocket.remote_address,
-        )
-        if replaced is not None:
-            REPLACED.inc()
-            # Not awaited: a dead socket answers the closing handshake only by its time limit.
-            task = asyncio.create_task(
-                replaced.websocket.close(
-                    CloseCode.POLICY_VIOLATION, "replaced by a newer connection of this identity"
-                )
+        if self._relay is not None:
+            relayed = RelayedSession(
+                client_id=client_id, connection_id=connection_id, version=version
             )
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-        return connection
-
-    async def _pass_on(self, connection: ChargePointConnection, session: RelayedSession) -> None:
-        if self._relay is None:
-            raise RuntimeError("only a relay makes relayed sessions")
-        await self._relay.run(
-            connection.websocket, session, busy=connection.busy, slow_down=connection.slow_down
+            return _Relayed(websocket, relayed, self._relay, pace)
+        if not isinstance(websocket, MessageConnection):
+            raise TypeError("only a relay's connections are read by tasks")
+        session = Session(
+            client_id=client_id,
+            connection_id=connection_id,
+            version=version,
+            mode=self._settings.ingress_validation,
+            heartbeat_interval_s=self._settings.heartbeat_interval_s,
         )
+        return Conversation(websocket, session, self._exchange, self._downstream, pace)
 
-    async def _read(
-        self, connection: ChargePointConnection, session: Session, line: WebsocketLine
-    ) -> None:
-        """Handle frames one after another until the connection ends."""
-        websocket = connection.websocket
-        try:
-            while True:
-                raw = await websocket.recv(decode=False)
-                if websocket.given_up:
-                    return
-                with websocket.at_work():
-                    await connection.slow_down()
-                    async with connection.busy:
-                        if self._draining:
-                            # Not left to the end of the handler, which closes with 1000.
-                            await _say_goodbye(websocket)
-                            return
-                        answer = await self._exchange.handle(session, raw, line.answered)
-                        if answer is not None:
-                            await websocket.send(answer, text=True)
-                # A text of orjson's (3.13.0) holds 4 KiB however short it is; it would be kept for
-                # as long as a connection is idle.
-                del raw, answer
-        except ConnectionClosed:
+    def _replace(self, replaced: _Connection | None) -> None:
+        if replaced is None:
             return
-        except AnswerNotDurableError as error:
-            log.warning("connection closed without an answer", error=str(error))
-            await websocket.close(CloseCode.INTERNAL_ERROR, "the answer can't be stored; reconnect")
+        REPLACED.inc()
+        # Not awaited: a dead socket answers the closing handshake only by its time limit.
+        task = asyncio.create_task(
+            replaced.websocket.close(
+                CloseCode.POLICY_VIOLATION, "replaced by a newer connection of this identity"
+            )
+        )
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
-async def _finish(connection: ChargePointConnection) -> None:
-    async with connection.busy:
-        await _say_goodbye(connection.websocket)
-
-
-async def _say_goodbye(websocket: ServerConnection) -> None:
-    await websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")
+async def _finish(connection: _Connection) -> None:
+    connection.stop()
+    async with connection.turns:
+        await connection.websocket.close(CloseCode.GOING_AWAY, "the central system is restarting")

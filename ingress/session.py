@@ -32,7 +32,7 @@ _MAX_DESCRIPTION = 255
 """OCPP-J 1.6 §4.2.3: errorDescription; later versions limit it to 255 characters."""
 
 
-class Pending(msgspec.Struct, frozen=True):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """A CALL that is answered normally once its `needs` are met.
 
     Attributes:
@@ -51,14 +51,14 @@ class Pending(msgspec.Struct, frozen=True):
     request: Payload
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A CALL that is answered with a CALLERROR, which is ready."""
 
     error: CallError
     action: str | None
 
 
-class Objection(msgspec.Struct, frozen=True):
+class Objection(msgspec.Struct, frozen=True, gc=False):
     """A CALLRESULT that can't be processed, and the CALLRESULTERROR that says so (2.1)."""
 
     error: CallResultError
@@ -68,14 +68,14 @@ class Objection(msgspec.Struct, frozen=True):
 Todo: TypeAlias = Pending | Refusal | Objection | None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a charge point says to a CALL of the central system's, and what is wrong with it."""
 
     message: CallResult | CallError
     violation: str | None
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """What came in, and what is to be done about it.
 
     Attributes:
@@ -89,7 +89,7 @@ class Received(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """What goes out: `frame` on the log first, then `frame.raw` on the wire."""
 
     frame: OcppFrame
@@ -318,8 +318,9 @@ class Session:
 
     def _stamp(self, now_ns: int) -> int:
         # The system clock may stand still between two frames, or be set back.
-        self._last_ns = max(now_ns, self._last_ns + 1)
-        return self._last_ns
+        last_ns = self._last_ns
+        self._last_ns = now_ns = now_ns if now_ns > last_ns else last_ns + 1
+        return now_ns
 
 
 def _is_call_or_unreadable(raw: bytes) -> bool:

@@ -21,7 +21,7 @@ class Authorization(msgspec.Struct, frozen=True):
     status: str
 
 
-class Needs(msgspec.Struct, frozen=True):
+class Needs(msgspec.Struct, frozen=True, gc=False):
     """What an answer needs from outside; all None: nothing.
 
     Attributes:
@@ -35,7 +35,7 @@ class Needs(msgspec.Struct, frozen=True):
     transaction: TransactionIdRequest | None = None
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What the needs were met with, beside what every answer may use.
 
     Attributes:

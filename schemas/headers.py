@@ -1,15 +1,18 @@
 """Kafka record headers: CloudEvents attributes (Kafka protocol binding, binary mode)."""
 
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from schemas.events import PAYLOAD_TYPES, BusinessEvent
-from schemas.frames import OcppFrame
+from schemas.frames import Kind, OcppFrame
 from schemas.timestamps import format_micros
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
 _SPEC: Final = ("ce_specversion", b"1.0")
 _AVRO: Final = ("content-type", b"application/avro")
+_FRAME_TYPES: Final[dict[Kind, tuple[str, bytes]]] = {
+    kind: ("ce_type", f"chargelog.frame.{kind.lower()}".encode()) for kind in get_args(Kind)
+}
 _EVENT_TYPES: Final[dict[str, tuple[str, bytes]]] = {
     name: ("ce_type", f"chargelog.{name}".encode()) for name in PAYLOAD_TYPES
 }
@@ -20,7 +23,7 @@ def frame_headers(frame: OcppFrame) -> Headers:
     return [
         _SPEC,
         ("ce_id", f"{frame.connection_id}:{frame.received_at_ns}".encode()),
-        ("ce_type", f"chargelog.frame.{frame.kind.lower()}".encode()),
+        _FRAME_TYPES[frame.kind],
         ("ce_source", _source(frame.client_id)),
         ("ce_time", format_micros(frame.received_at_ns // 1000).encode()),
         _AVRO,

@@ -121,7 +121,7 @@ def parse(raw: bytes, protocol: str) -> Message:
         raise MalformedFrameError(f"{len(array)} elements; expected {shape}", message_id)
     if array[-1] is None and kind in _WITH_PAYLOAD:
         array[-1] = {}
-    if not all(isinstance(text, str) for text in array[2:-1]) or not isinstance(array[-1], dict):
+    if type(array[-1]) is not dict or not all(type(text) is str for text in array[2:-1]):
         raise MalformedFrameError(
             f"an element has the wrong JSON type; expected {shape}", message_id
         )

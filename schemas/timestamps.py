@@ -58,8 +58,7 @@ def format_seconds(micros: int) -> str:
 
 def format_micros(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30.123456Z`."""
-    minute, rest = divmod(micros, _MINUTE)
-    return f"{_minute(minute)}{rest // _SECOND:02}.{rest % _SECOND:06}Z"
+    return f"{_second(micros // _SECOND)}{micros % _SECOND:06}Z"
 
 
 # Events come many to a minute, so its text is worked out once.
@@ -68,3 +67,8 @@ def _minute(number: int) -> str:
     # Not strftime: its %Y writes the year 999 with three digits.
     moment = (_EPOCH + timedelta(minutes=number)).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='minutes')}:"
+
+
+@lru_cache(maxsize=4096)
+def _second(number: int) -> str:
+    return f"{_minute(number // 60)}{number % 60:02}."

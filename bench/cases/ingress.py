@@ -39,6 +39,8 @@ def run(size: Size) -> None:
     try:
         with _bare() as bare, _ingress(broker.bootstrap_servers) as ingress:
             servers = {"chargelog": ingress, "bare-websockets": bare}
+            # A Kafka that has just started compiles itself on the cores that are measured.
+            uvloop.run(_traffic(ingress, size.of(1_000, 20), size.of(200, 2) / 10))
             _compare(size, servers, "ingress", "frames/s", _throughput(size))
             for fleet in size.of(10_000, 40), size.of(1_000, 20):
                 _latency(size, servers, fleet)
@@ -60,6 +62,12 @@ def _compare(
 
     contenders = {name: contender(server) for name, server in servers.items()}
     compare(case, unit, contenders, subject="chargelog", rounds=size.rounds)
+
+
+async def _traffic(server: _Server, number: int, seconds: float) -> None:
+    fleet = await load.connect(server.port, number)
+    await load.throughput(fleet, seconds)
+    load.close(fleet)
 
 
 def _throughput(size: Size) -> Callable[[_Server], Coroutine[Any, Any, float]]:

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
 from ingress.durable import DurableProducer
 from ingress.errors import NotDurableError
+from ingress.metrics import FRAMES
 from ingress.service import Ingress
 from runtime.kafka import JAVA_PARTITIONER
 from schemas.topic_admin import ensure_topics
@@ -267,3 +270,65 @@ async def test_a_record_that_kafka_refuses_for_good_is_not_durable_and_the_next_
         assert producer.not_ready is None
     finally:
         await producer.stop()
+
+
+async def test_frames_that_come_all_at_once_are_answered_one_after_another(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    settings = ingress_settings(
+        kafka.bootstrap_servers, topic_prefix, ingress_max_frames_per_s=1_000_000
+    )
+    ids = [str(number) for number in range(300)]
+    async with Ingress(settings) as ingress, charge_point(ingress, "CP1") as websocket:
+        # Many in each segment; every third in fragments.
+        for number, one in enumerate(ids):
+            text = call(one, "Heartbeat", {}).decode()
+            await websocket.send([text[:9], text[9:]] if number % 3 == 0 else text)
+        answers = [json.loads(await websocket.recv()) for _ in ids]
+    assert [answer[:2] for answer in answers] == [[3, one] for one in ids]
+    frames = [frame for _, frame in frames_on_log(kafka.bootstrap_servers, topic_prefix)]
+    assert [(frame.kind, frame.message_id) for frame in frames] == [
+        (kind, one) for one in ids for kind in ("CALL", "CALLRESULT")
+    ]
+
+
+async def test_charge_point_that_reads_no_answers_is_asked_for_no_more_frames(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    settings = ingress_settings(
+        kafka.bootstrap_servers,
+        topic_prefix,
+        ingress_max_frames_per_s=1_000_000,
+        ingress_validation="strict",
+    )
+    refused = call("1", "Heartbeat", {"x" * 200: 1})  # with an answer as long
+    frames = 400
+    # What lies between the two is kept small, to be full soon.
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    async with AsyncExitStack() as stack:
+        ingress = await stack.enter_async_context(Ingress(settings))
+        narrow.connect(("127.0.0.1", ingress.port))
+        deaf = await stack.enter_async_context(
+            charge_point(
+                ingress, "deaf", sock=narrow, max_queue=1, compression=None, ping_interval=None
+            )
+        )
+        (here,) = ingress._server._server.connections  # type: ignore[union-attr]  # noqa: SLF001 - see above
+        here.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 2048
+        )
+        other = await stack.enter_async_context(charge_point(ingress, "CP2"))
+        deaf.transport.pause_reading()
+        for _ in range(frames):
+            await deaf.send(refused, text=True)
+        before, after = -1, 0
+        async with asyncio.timeout(120):
+            while before != after or not after:
+                before, after = after, FRAMES.counts["outbound", "CALLERROR", "Heartbeat"]
+                assert (await ask(other, call("1", "Heartbeat", {}))).startswith(b"[3")
+                await asyncio.sleep(0.5)
+        assert after < frames
+        deaf.transport.resume_reading()
+        for _ in range(frames):
+            assert (await deaf.recv(decode=False)).startswith(b"[4")

@@ -15,6 +15,7 @@ import egress.metrics
 import ingress.metrics
 import processor.metrics
 from monitoring.dashboard import FILE, dashboard, text
+from runtime.tallies import Durations, Tally
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -34,9 +35,15 @@ def exported() -> dict[str, set[str]]:
     for module in (ingress.metrics, processor.metrics, egress.metrics):
         for metric in vars(module).values():
             if isinstance(metric, MetricWrapperBase):
-                for suffix, extra in SUFFIXES[str(metric._type)]:  # noqa: SLF001 - it has no public name
-                    labels = {*metric._labelnames, *extra, "job", "instance"}  # noqa: SLF001
-                    found[metric._name + suffix] = labels  # noqa: SLF001
+                kind, name = str(metric._type), metric._name  # noqa: SLF001 - there is no public name
+                own: tuple[str, ...] = tuple(metric._labelnames)  # noqa: SLF001
+            elif isinstance(metric, Tally | Durations):
+                kind = "counter" if isinstance(metric, Tally) else "histogram"
+                name, own = metric.name, metric.labels
+            else:
+                continue
+            for suffix, extra in SUFFIXES[kind]:
+                found[name + suffix] = {*own, *extra, "job", "instance"}
     held = processor.metrics.HeldCollector({}, lambda _: None)
     for family in held.collect():
         labels = set() if family.name.endswith("partitions") else {"partition"}

@@ -1,0 +1,144 @@
+"""A charge point's messages, handled one after another in the order of the wire."""
+
+import asyncio
+
+from ingress.downstream import Downstream
+from ingress.exchange import Exchange
+from ingress.line import WebsocketLine
+from ingress.message_connection import MessageConnection
+from ingress.metrics import THROTTLED
+from ingress.pace import Pace
+from ingress.session import Answer, Session
+from ingress.turns import Turns
+
+
+class Conversation:
+    """What is between a connection and the exchange: order, pace, and who may write.
+
+    Nothing here is a task: a message's way goes from the socket to Kafka's producer, and from
+    Kafka's confirmations to the socket, by plain calls.
+
+    Attributes:
+        turns: Held while a message is handled, so that frames lie on the log as on the wire.
+        websocket: The connection.
+    """
+
+    def __init__(
+        self,
+        websocket: MessageConnection,
+        session: Session,
+        exchange: Exchange,
+        downstream: Downstream,
+        pace: Pace,
+    ) -> None:
+        self.websocket = websocket
+        self.turns = Turns(self._go_on)
+        self._downstream = downstream
+        self._line = WebsocketLine(websocket, session, exchange, self.turns)
+        self._session = session
+        self._exchange = exchange
+        self._pace = pace
+        self._loop = asyncio.get_running_loop()
+        self._pausing: asyncio.TimerHandle | None = None
+        self._in_pace = False
+        self._going_on = False
+        self._unread = False
+        self._lost = False
+        self._over: asyncio.Future[None] = self._loop.create_future()
+
+    async def run(self) -> None:
+        """Handle messages until the connection has ended and all that had arrived are handled.
+
+        Raises:
+            AnswerNotDurableError: An answer's record is not confirmed; close the connection.
+        """
+        websocket = self.websocket
+        websocket.arrived = self._go_on
+        websocket.writable = self._on_writable
+        websocket.lost = self._on_lost
+        self._downstream.attach(self._line)
+        try:
+            self._go_on()
+            await self._over
+        finally:
+            self._downstream.detach(self._line)
+            self._line.closed()
+            self.stop()
+
+    def stop(self) -> None:
+        """Begin no further message; what waits stays unanswered."""
+        self.websocket.discard()
+        if self._pausing is not None:
+            self._pausing.cancel()
+
+    def answer(self, text: bytes | None) -> None:
+        """The message's way is at its end: this is its answer, if it gets one."""
+        self.websocket.handled()
+        if text is not None and not self.websocket.say(text):
+            # From a charge point that does not read its answers no more is taken.
+            self._unread = True
+            return
+        self.turns.give_back()
+
+    def fail(self, error: Exception) -> None:
+        """The message's way ended where it should not; so does the connection."""
+        self.websocket.handled()
+        self.stop()
+        if not self._over.done():
+            self._over.set_exception(error)
+        self.turns.give_back()
+
+    def answered(self, answer: Answer) -> None:
+        """An answer to a CALL of the central system's is on the log."""
+        self._line.answered(answer)
+
+    def _on_writable(self) -> None:
+        if self._unread:
+            self._unread = False
+            self.turns.give_back()
+
+    def _on_lost(self) -> None:
+        self._lost = True
+        self._on_writable()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        # A loop, and no call from one message's end to the next: thousands may come at once.
+        if self._going_on or self.turns.taken:
+            return
+        self._going_on = True
+        waiting = self.websocket.waiting
+        while waiting and self._is_in_pace() and self.turns.take():
+            self._in_pace = False
+            self._handle(self.websocket.take())
+        self._going_on = False
+        if self._lost:
+            self._end()
+
+    def _end(self) -> None:
+        if not self.websocket.waiting and not self.turns.taken and not self._over.done():
+            self._over.set_result(None)
+
+    def _handle(self, raw: bytes) -> None:
+        try:
+            self._exchange.handle(self._session, raw, self)
+        except Exception as error:  # noqa: BLE001 - for the connection's task to raise
+            self.fail(error)
+
+    def _is_in_pace(self) -> bool:
+        """Whether its charge point sends no faster than it may; else goes on when it is time."""
+        if self._pausing is not None:
+            return False
+        if self._in_pace:
+            return True
+        self._in_pace = True
+        delay = self._pace.delay(self._loop.time())
+        if delay <= 0:
+            return True
+        THROTTLED.inc()
+        self._pausing = self._loop.call_later(delay, self._after_pause)
+        return False
+
+    def _after_pause(self) -> None:
+        self._pausing = None
+        self._go_on()
