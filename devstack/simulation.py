@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ocpp.charge_point import ChargePoint
 from websockets.asyncio.client import ClientConnection
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 
 class PlannedSession(NamedTuple):
-    """One charging session; the last sample's register is the meterStop.
+    """One charging session.
 
     `place` is the number of the connector, from OCPP 2.0.1 on that of the EVSE.
     """
@@ -43,6 +43,11 @@ class PlannedSession(NamedTuple):
     meter_start: int
     samples: tuple[Sample, ...]
     reason: str
+
+    @property
+    def meter_stop(self) -> int:
+        """The register at its end, in Wh."""
+        return self.samples[-1].register
 
 
 @dataclass(frozen=True)
@@ -151,34 +156,106 @@ class CountingConnection:
         self._record.frames += 1
 
 
+class Transaction(ABC):
+    """One charging session, told in a version's messages.
+
+    Attributes:
+        transaction_id: Known once it has started.
+    """
+
+    transaction_id: int | str
+
+    @abstractmethod
+    async def start(self) -> datetime:
+        """Tell that it starts; its simulated time."""
+
+    @abstractmethod
+    async def update(self, sample: Sample) -> None:
+        """Tell a meter value."""
+
+    @abstractmethod
+    async def end(self) -> datetime:
+        """Tell that it ends; its simulated time."""
+
+
 class SimulatedChargePoint(ABC):
     """One charge point; a version's own class says it in that version's messages.
 
     Attributes:
+        library: The `ocpp` library's charge point of the version.
+        heartbeat: Its message.
+        free: The status of a place where nothing is plugged in.
+        plugged_in: The status once a vehicle is, before it is authorized.
         record: What it did.
+        clock: Gives the timestamps and the pace.
     """
+
+    library: ClassVar[type[ChargePoint]]
+    heartbeat: ClassVar[type[object]]
+    free: ClassVar[str]
+    plugged_in: ClassVar[str]
 
     def __init__(self, websocket: ClientConnection, record: Record, clock: CompressedClock) -> None:
         self.record = record
         self.clock = clock
         self._statuses: dict[int, str] = {}
-        self._ocpp = self.library(record.client_id, CountingConnection(websocket, record))
+        self._ocpp = self.library(
+            record.client_id,
+            CountingConnection(websocket, record),
+            response_timeout=RESPONSE_TIMEOUT_S,
+        )
 
     @abstractmethod
-    def library(self, client_id: str, connection: CountingConnection) -> ChargePoint:
-        """The `ocpp` library's charge point of this version."""
+    def boot_notification(self) -> object:
+        """Who it is."""
 
     @abstractmethod
+    def authorize(self, id_tag: str) -> object:
+        """The question whether a token may charge."""
+
+    @abstractmethod
+    def status_notification(self, place: int, status: str) -> object:
+        """A place's status now."""
+
+    @abstractmethod
+    def transaction(self, session: PlannedSession) -> Transaction:
+        """The session's messages."""
+
+    @abstractmethod
+    def identify(self, place: int) -> tuple[int, int | None]:
+        """A place's connectorId and, where the version has them, evseId."""
+
     async def boot(self, places: Sequence[int]) -> None:
         """Say who it is, and that its places are free."""
+        await self.call(self.boot_notification())
+        for place in places:
+            await self.report(place, self.free)
 
-    @abstractmethod
     async def charge(self, session: PlannedSession) -> None:
-        """Run a session."""
-
-    @abstractmethod
-    async def beat(self) -> None:
-        """Send a heartbeat."""
+        """Run a session, from the plug to the free place."""
+        await self.report(session.place, self.plugged_in)
+        await self.call(self.authorize(session.id_tag))
+        transaction = self.transaction(session)
+        start_time = await transaction.start()
+        for sample in session.samples:
+            await self.clock.sleep(SAMPLE_INTERVAL)
+            await transaction.update(sample)
+        stop_time = await transaction.end()
+        connector_id, evse_id = self.identify(session.place)
+        self.record.sessions.append(
+            Session(
+                client_id=self.record.client_id,
+                connector_id=connector_id,
+                id_tag=session.id_tag,
+                transaction_id=transaction.transaction_id,
+                meter_start=session.meter_start,
+                meter_stop=session.meter_stop,
+                start_time=start_time,
+                stop_time=stop_time,
+                evse_id=evse_id,
+            )
+        )
+        await self.report(session.place, self.free)
 
     async def listen(self) -> None:
         """Receive, until cancelled."""
@@ -190,14 +267,15 @@ class SimulatedChargePoint(ABC):
         async with asyncio.TaskGroup() as group:
             for session in sessions:
                 group.create_task(self.charge(session))
-        await self.beat()
+        await self.call(self.heartbeat())
 
     async def call(self, request: object) -> Any:  # noqa: ANN401 - the library's, by request
         """Send a request; its result."""
         return await self._ocpp.call(request, suppress=False)
 
-    def count_status(self, place: int, status: str) -> None:
-        """Record a reported status, if it is another than the place's last one."""
+    async def report(self, place: int, status: str) -> None:
+        """Send a status; it counts if it is another than the place's last one."""
+        await self.call(self.status_notification(place, status))
         if self._statuses.get(place) != status:
             self._statuses[place] = status
             self.record.status_changes += 1

@@ -1,6 +1,7 @@
 """A simulated OCPP 1.6 charge point."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ocpp.v16 import ChargePoint, call
 from ocpp.v16.datatypes import MeterValue, SampledValue
@@ -16,13 +17,10 @@ from ocpp.v16.enums import (
 
 from devstack.simulation import (
     PHASES,
-    RESPONSE_TIMEOUT_S,
-    SAMPLE_INTERVAL,
-    CountingConnection,
     PlannedSession,
     Sample,
-    Session,
     SimulatedChargePoint,
+    Transaction,
     text_of,
 )
 
@@ -30,73 +28,66 @@ from devstack.simulation import (
 class SimulatedChargePoint16(SimulatedChargePoint):
     """Two connectors and itself as connector 0."""
 
-    def library(self, client_id: str, connection: CountingConnection) -> ChargePoint:
-        """The `ocpp` library's charge point of OCPP 1.6."""
-        return ChargePoint(client_id, connection, response_timeout=RESPONSE_TIMEOUT_S)
+    library = ChargePoint
+    heartbeat = call.Heartbeat
+    free = ChargePointStatus.available
+    plugged_in = ChargePointStatus.preparing
+
+    def boot_notification(self) -> call.BootNotification:
+        """Who it is."""
+        return call.BootNotification(
+            charge_point_vendor="Chargelog",
+            charge_point_model="Simulator",
+            charge_point_serial_number=self.record.client_id,
+            firmware_version="1.0",
+        )
+
+    def authorize(self, id_tag: str) -> call.Authorize:
+        """The question whether an idTag may charge."""
+        return call.Authorize(id_tag=id_tag)
+
+    def status_notification(self, place: int, status: str) -> call.StatusNotification:
+        """A connector's status now."""
+        return call.StatusNotification(
+            connector_id=place,
+            error_code=ChargePointErrorCode.no_error,
+            status=ChargePointStatus(status),
+            timestamp=text_of(self.now()),
+        )
+
+    def transaction(self, session: PlannedSession) -> "_Transaction":
+        """From StartTransaction to StopTransaction."""
+        return _Transaction(self, session)
+
+    def identify(self, place: int) -> tuple[int, None]:
+        """The connectorId; there are no EVSEs."""
+        return place, None
 
     async def boot(self, places: Sequence[int]) -> None:
         """Say who it is, and that it and its connectors are free."""
-        await self.call(
-            call.BootNotification(
-                charge_point_vendor="Chargelog",
-                charge_point_model="Simulator",
-                charge_point_serial_number=self.record.client_id,
-                firmware_version="1.0",
-            )
-        )
-        for connector_id in (0, *places):
-            await self._report(connector_id, ChargePointStatus.available)
+        await super().boot((0, *places))
 
-    async def beat(self) -> None:
-        """Send a heartbeat."""
-        await self.call(call.Heartbeat())
 
-    async def charge(self, session: PlannedSession) -> None:
-        """From StartTransaction to StopTransaction."""
-        connector_id, id_tag = session.place, session.id_tag
-        await self._report(connector_id, ChargePointStatus.preparing)
-        await self.call(call.Authorize(id_tag=id_tag))
-        start_time = self.now()
-        started = await self.call(
+class _Transaction(Transaction):
+    def __init__(self, charge_point: SimulatedChargePoint16, session: PlannedSession) -> None:
+        self._charge_point = charge_point
+        self._session = session
+
+    async def start(self) -> datetime:
+        now = self._charge_point.now()
+        started = await self._charge_point.call(
             call.StartTransaction(
-                connector_id=connector_id,
-                id_tag=id_tag,
-                meter_start=session.meter_start,
-                timestamp=text_of(start_time),
+                connector_id=self._session.place,
+                id_tag=self._session.id_tag,
+                meter_start=self._session.meter_start,
+                timestamp=text_of(now),
             )
         )
-        transaction_id: int = started.transaction_id
-        await self._report(connector_id, ChargePointStatus.charging)
-        for sample in session.samples:
-            await self.clock.sleep(SAMPLE_INTERVAL)
-            await self._measure(connector_id, transaction_id, sample)
-        await self._report(connector_id, ChargePointStatus.finishing)
-        stop_time = self.now()
-        meter_stop = session.samples[-1].register
-        await self.call(
-            call.StopTransaction(
-                transaction_id=transaction_id,
-                id_tag=id_tag,
-                meter_stop=meter_stop,
-                timestamp=text_of(stop_time),
-                reason=Reason(session.reason),
-            )
-        )
-        self.record.sessions.append(
-            Session(
-                client_id=self.record.client_id,
-                connector_id=connector_id,
-                id_tag=id_tag,
-                transaction_id=transaction_id,
-                meter_start=session.meter_start,
-                meter_stop=meter_stop,
-                start_time=start_time,
-                stop_time=stop_time,
-            )
-        )
-        await self._report(connector_id, ChargePointStatus.available)
+        self.transaction_id = started.transaction_id
+        await self._charge_point.report(self._session.place, ChargePointStatus.charging)
+        return now
 
-    async def _measure(self, connector_id: int, transaction_id: int, sample: Sample) -> None:
+    async def update(self, sample: Sample) -> None:
         values = [
             _sampled(sample.register, Measurand.energy_active_import_register, UnitOfMeasure.wh),
             _sampled(sample.power, Measurand.power_active_import, UnitOfMeasure.w),
@@ -105,25 +96,29 @@ class SimulatedChargePoint16(SimulatedChargePoint):
                 for phase, voltage in zip(PHASES, sample.voltages, strict=True)
             ),
         ]
-        await self.call(
+        at = text_of(self._charge_point.now())
+        await self._charge_point.call(
             call.MeterValues(
-                connector_id=connector_id,
-                transaction_id=transaction_id,
-                meter_value=[MeterValue(timestamp=text_of(self.now()), sampled_value=values)],
+                connector_id=self._session.place,
+                transaction_id=self.transaction_id,
+                meter_value=[MeterValue(timestamp=at, sampled_value=values)],
             )
         )
-        self.record.meter_values += 1
+        self._charge_point.record.meter_values += 1
 
-    async def _report(self, connector_id: int, status: ChargePointStatus) -> None:
-        await self.call(
-            call.StatusNotification(
-                connector_id=connector_id,
-                error_code=ChargePointErrorCode.no_error,
-                status=status,
-                timestamp=text_of(self.now()),
+    async def end(self) -> datetime:
+        await self._charge_point.report(self._session.place, ChargePointStatus.finishing)
+        now = self._charge_point.now()
+        await self._charge_point.call(
+            call.StopTransaction(
+                transaction_id=self.transaction_id,
+                id_tag=self._session.id_tag,
+                meter_stop=self._session.meter_stop,
+                timestamp=text_of(now),
+                reason=Reason(self._session.reason),
             )
         )
-        self.count_status(connector_id, status)
+        return now
 
 
 def _sampled(

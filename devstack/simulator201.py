@@ -1,7 +1,6 @@
 """A simulated OCPP 2.0.1 charge point."""
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime
 
 from ocpp.v201 import ChargePoint, call
@@ -28,13 +27,10 @@ from ocpp.v201.enums import (
 
 from devstack.simulation import (
     PHASES,
-    RESPONSE_TIMEOUT_S,
-    SAMPLE_INTERVAL,
-    CountingConnection,
     PlannedSession,
     Sample,
-    Session,
     SimulatedChargePoint,
+    Transaction,
     text_of,
 )
 
@@ -45,73 +41,50 @@ _CONNECTOR = 1
 class SimulatedChargePoint201(SimulatedChargePoint):
     """Two EVSEs, each with one connector; a transaction starts when it is authorized."""
 
-    def library(self, client_id: str, connection: CountingConnection) -> ChargePoint:
-        """The `ocpp` library's charge point of OCPP 2.0.1."""
-        return ChargePoint(client_id, connection, response_timeout=RESPONSE_TIMEOUT_S)
+    library = ChargePoint
+    heartbeat = call.Heartbeat
+    free = ConnectorStatusEnumType.available
+    plugged_in = ConnectorStatusEnumType.occupied
 
-    async def boot(self, places: Sequence[int]) -> None:
-        """Say who it is, and that its EVSEs are free."""
-        await self.call(
-            call.BootNotification(
-                charging_station=ChargingStationType(
-                    vendor_name="Chargelog",
-                    model="Simulator",
-                    serial_number=self.record.client_id[:25],
-                    firmware_version="1.0",
-                ),
-                reason=BootReasonEnumType.power_up,
-            )
+    def boot_notification(self) -> call.BootNotification:
+        """Who it is."""
+        return call.BootNotification(
+            charging_station=ChargingStationType(
+                vendor_name="Chargelog",
+                model="Simulator",
+                serial_number=self.record.client_id[:25],
+                firmware_version="1.0",
+            ),
+            reason=BootReasonEnumType.power_up,
         )
-        for evse_id in places:
-            await self._report(evse_id, ConnectorStatusEnumType.available)
 
-    async def beat(self) -> None:
-        """Send a heartbeat."""
-        await self.call(call.Heartbeat())
+    def authorize(self, id_tag: str) -> call.Authorize:
+        """The question whether an idToken may charge."""
+        return call.Authorize(id_token=_id_token(id_tag))
 
-    async def charge(self, session: PlannedSession) -> None:
+    def status_notification(self, place: int, status: str) -> call.StatusNotification:
+        """The status now of an EVSE's connector."""
+        return call.StatusNotification(
+            timestamp=text_of(self.now()),
+            connector_status=ConnectorStatusEnumType(status),
+            evse_id=place,
+            connector_id=_CONNECTOR,
+        )
+
+    def transaction(self, session: PlannedSession) -> "_Transaction":
         """From the TransactionEvent Started to the Ended."""
-        transaction = _Transaction(self, session)
-        await self._report(session.place, ConnectorStatusEnumType.occupied)
-        await self.call(call.Authorize(id_token=transaction.id_token))
-        start_time = await transaction.start()
-        for sample in session.samples:
-            await self.clock.sleep(SAMPLE_INTERVAL)
-            await transaction.update(sample)
-        stop_time = await transaction.end()
-        self.record.sessions.append(
-            Session(
-                client_id=self.record.client_id,
-                connector_id=_CONNECTOR,
-                id_tag=session.id_tag,
-                transaction_id=transaction.transaction_id,
-                meter_start=session.meter_start,
-                meter_stop=session.samples[-1].register,
-                start_time=start_time,
-                stop_time=stop_time,
-                evse_id=session.place,
-            )
-        )
-        await self._report(session.place, ConnectorStatusEnumType.available)
+        return _Transaction(self, session)
 
-    async def _report(self, evse_id: int, status: ConnectorStatusEnumType) -> None:
-        await self.call(
-            call.StatusNotification(
-                timestamp=text_of(self.now()),
-                connector_status=status,
-                evse_id=evse_id,
-                connector_id=_CONNECTOR,
-            )
-        )
-        self.count_status(evse_id, status)
+    def identify(self, place: int) -> tuple[int, int]:
+        """Its connector's connectorId, and its evseId."""
+        return _CONNECTOR, place
 
 
-class _Transaction:
+class _Transaction(Transaction):
     """One transaction's messages, numbered from 0."""
 
     def __init__(self, charge_point: SimulatedChargePoint201, session: PlannedSession) -> None:
         self.transaction_id = str(uuid.uuid4())
-        self.id_token = IdTokenType(session.id_tag, IdTokenEnumType.iso14443)
         self._charge_point = charge_point
         self._session = session
         self._seq_no = 0
@@ -123,7 +96,7 @@ class _Transaction:
             TriggerReasonEnumType.authorized,
             begin,
             evse=EVSEType(self._session.place, _CONNECTOR),
-            id_token=self.id_token,
+            id_token=_id_token(self._session.id_tag),
         )
 
     async def update(self, sample: Sample) -> None:
@@ -149,14 +122,13 @@ class _Transaction:
         )
 
     async def end(self) -> datetime:
-        stop = self._session.samples[-1].register
         reason = ReasonEnumType(self._session.reason)
         return await self._tell(
             TransactionEventEnumType.ended,
             TriggerReasonEnumType.ev_departed
             if reason == ReasonEnumType.ev_disconnected
             else TriggerReasonEnumType.stop_authorized,
-            [_register(stop, ReadingContextEnumType.transaction_end)],
+            [_register(self._session.meter_stop, ReadingContextEnumType.transaction_end)],
             stopped_reason=reason,
         )
 
@@ -188,6 +160,10 @@ class _Transaction:
         self._seq_no += 1
         self._charge_point.record.meter_values += 1
         return now
+
+
+def _id_token(id_tag: str) -> IdTokenType:
+    return IdTokenType(id_tag, IdTokenEnumType.iso14443)
 
 
 def _register(wh: int, context: ReadingContextEnumType) -> SampledValueType:

@@ -49,7 +49,7 @@ async def test_a_session_of_the_ocpp_library_s_2_0_1_client_arrives(stack: Stack
     assert started["transactionId"] == session.transaction_id
     assert started["idTag"] == planned.id_tag
     assert started["meterStart"] == planned.meter_start
-    assert completed["meterStop"] == planned.samples[-1].register
+    assert completed["meterStop"] == planned.meter_stop
     assert completed["energyUsed"] == session.energy_wh / 1000
     assert completed["reason"] == planned.reason
     assert cost["estimatedCost"] == pytest.approx(session.energy_wh * 0.12 / 1000, abs=0.005)
