@@ -19,6 +19,8 @@ from schemas.errors import TopicError
 from schemas.topics import TopicNames, TopicSpec, specs
 
 _TIMEOUT_S: Final = 30.0
+_WARNINGS: Final = 5
+"""librdkafka's log level (syslog's): errors, warnings and what is worth a notice."""
 _CHECKED_CONFIG: Final = "cleanup.policy"
 
 
@@ -30,7 +32,9 @@ def ensure_topics(bootstrap_servers: str, names: TopicNames, partitions: int) ->
             created. Nothing is altered: a changed partition count would send a charge point's
             records elsewhere.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    # Without its notes (6), such as "Purging 1 unserved events from background queue", with which
+    # librdkafka 2.16 may end: behind an error of ours they would be the last line.
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": _WARNINGS})
     wanted = {spec.name: spec for spec in specs(names, partitions)}
     created = _create(admin, wanted)
     problems = _problems(admin, [spec for name, spec in wanted.items() if name not in created])

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from egress_hop import Hop
 from egress_verdict import Arrival, Fault, Strand, Verdict, judge
+from kafka_log import committed_records
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -440,22 +440,10 @@ def _consumer(kafka: KafkaBroker, group: str) -> Iterator[Consumer]:
 
 def _read(kafka: KafkaBroker, topic: str) -> list[tuple[str, int, int, bytes]]:
     """Everything on a topic."""
-    found: list[tuple[str, int, int, bytes]] = []
-    known = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).list_topics(
-        topic, timeout=30
-    )
-    with _consumer(kafka, f"judge-{uuid.uuid4().hex}") as consumer:
-        for number in known.topics[topic].partitions:
-            tp = TopicPartition(topic, number, 0)
-            _, end = consumer.get_watermark_offsets(tp, timeout=30)
-            consumer.assign([tp])
-            at = 0
-            while at < end:
-                for record in consumer.consume(1000, timeout=1):
-                    offset = record.offset() or 0
-                    at = offset + 1
-                    found.append((topic, number, offset, record.value() or b""))
-    return found
+    return [
+        (topic, record.partition() or 0, record.offset() or 0, record.value() or b"")
+        for record in committed_records(kafka.bootstrap_servers, topic)
+    ]
 
 
 async def suffer_all(

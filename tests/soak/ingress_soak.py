@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __init__ names no __all__
     AdminClient,
     AlterConfigOpType,
@@ -29,6 +28,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __init_
 )
 from ingress_charge_points import ChargePoint
 from ingress_verdict import Verdict, decode, verify
+from kafka_log import committed_records, key_and_value
 
 from devstack.errors import StartError
 from devstack.kafka import KafkaBroker
@@ -195,26 +195,8 @@ async def soak(
 
 def read_log(bootstrap_servers: str) -> list[OcppFrame]:
     """Every frame, each partition in order."""
-    topic = TopicNames("").frames
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap_servers, "group.id": "soak", "enable.auto.commit": False}
-    )
-    frames: list[OcppFrame] = []
-    try:
-        for partition in range(_PARTITIONS):
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            position = 0
-            while position < end:
-                for record in consumer.consume(1000, timeout=0.5):
-                    offset, value = record.offset(), record.value()
-                    if record.error() or offset is None or value is None:
-                        raise KafkaException(record.error())
-                    frames.append(decode(value))
-                    position = offset + 1
-    finally:
-        consumer.close()
-    return frames
+    records = committed_records(bootstrap_servers, TopicNames("").frames)
+    return [decode(key_and_value(record)[1]) for record in records]
 
 
 def report(

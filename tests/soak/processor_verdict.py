@@ -179,9 +179,13 @@ def read(bootstrap_servers: str, topic: str, partition: int) -> Iterator[Message
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            # The end is to be told at once, not after a wait for more.
+            "fetch.wait.max.ms": 10,
         }
     )
     try:
+        # Otherwise librdkafka 2.16 looks for the partition's leader only every 500 ms.
+        consumer.list_topics(topic, timeout=_SILENCE_S)
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         heard = time.monotonic()
         while True:
