@@ -36,6 +36,7 @@ class BoundedConnection(ServerConnection):
     (`websockets` 17.4, asyncio/connection.py, `data_received`, writes them whatever waits already).
 
     Attributes:
+        is_lost: Whether it has ended.
         given_up: Whether it was ended for what it held; no further message of it is to be handled.
     """
 
@@ -47,10 +48,10 @@ class BoundedConnection(ServerConnection):
     ) -> None:
         super().__init__(*args, **options)
         self.given_up = False
+        self.is_lost = False
         self._budget = budget
         self._weighed = False
         self._served = False
-        self._lost = False
         self._handshake = 0
         self._unfinished = 0
         self._waiting: list[int] = []
@@ -125,7 +126,7 @@ class BoundedConnection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """What has not become a message is gone."""
         super().connection_lost(exc)
-        self._lost = True
+        self.is_lost = True
         error = self.protocol.handshake_exc
         while error is not None:
             # Half a request would wait for the garbage collector, which seldom comes: the error is
@@ -161,7 +162,7 @@ class BoundedConnection(ServerConnection):
             return
         self.given_up = True
         OVER_BUDGET.inc()
-        if not self._lost:
+        if not self.is_lost:
             self._say_farewell()
             self.recv_messages.close()  # so that whoever awaits a message gives up, too
         self._drop()
@@ -182,7 +183,7 @@ class BoundedConnection(ServerConnection):
 
     def _weigh(self) -> None:
         freeable = self._all_waiting
-        if not (self._lost or self.given_up):
+        if not (self.is_lost or self.given_up):
             freeable += self._handshake + self._unfinished + len(self.protocol.reader.buffer)
             freeable += self.transport.get_write_buffer_size()
         held = freeable + self._working

@@ -58,6 +58,8 @@ class Conversation:
         websocket.lost = self._on_lost
         self._downstream.attach(self._line)
         try:
+            if websocket.is_lost:  # while its handshake was being answered
+                self._lost = True
             self._go_on()
             await self._over
         finally:
