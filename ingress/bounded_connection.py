@@ -40,6 +40,19 @@ class BoundedConnection(ServerConnection):
         given_up: Whether it was ended for what it held; no further message of it is to be handled.
     """
 
+    __slots__ = (
+        "_all_waiting",
+        "_budget",
+        "_handshake",
+        "_served",
+        "_unfinished",
+        "_waiting",
+        "_weighed",
+        "_working",
+        "given_up",
+        "is_lost",
+    )
+
     def __init__(
         self,
         *args: Any,  # noqa: ANN401 - as its base

@@ -23,6 +23,23 @@ class Conversation:
         websocket: The connection.
     """
 
+    __slots__ = (
+        "_downstream",
+        "_exchange",
+        "_going_on",
+        "_in_pace",
+        "_line",
+        "_loop",
+        "_lost",
+        "_over",
+        "_pace",
+        "_pausing",
+        "_session",
+        "_unread",
+        "turns",
+        "websocket",
+    )
+
     def __init__(
         self,
         websocket: MessageConnection,

@@ -26,6 +26,14 @@ class WebsocketLine:
         turns: Held while a frame is handled, so that frames lie on the log as on the wire.
     """
 
+    __slots__ = (
+        "_exchange",
+        "_open",
+        "_session",
+        "_turns",
+        "_websocket",
+    )
+
     def __init__(
         self,
         websocket: ServerConnection,

@@ -27,6 +27,16 @@ class MessageConnection(BoundedConnection):
         lost: Called once when the connection has ended.
     """
 
+    __slots__ = (
+        "_discarding",
+        "_fragments",
+        "_held_back",
+        "arrived",
+        "lost",
+        "waiting",
+        "writable",
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as its base
         super().__init__(*args, **options)
         self.arrived: Callable[[], None] = _nothing

@@ -8,6 +8,12 @@ class Pace:
     dropped.
     """
 
+    __slots__ = (
+        "_last_s",
+        "_rate",
+        "_tokens",
+    )
+
     def __init__(self, frames_per_s: float, now_s: float) -> None:
         self._rate = frames_per_s
         self._tokens = frames_per_s

@@ -107,6 +107,17 @@ class Session:
         heartbeat_interval_s: Given to the charge point on BootNotification.
     """
 
+    __slots__ = (
+        "_heartbeat_interval_s",
+        "_last_answered",
+        "_last_ns",
+        "_mode",
+        "_open_calls",
+        "client_id",
+        "connection_id",
+        "version",
+    )
+
     def __init__(
         self,
         *,

@@ -13,6 +13,12 @@ class Turns:
         free: Called each time that nobody has it, nor waits for it, any longer.
     """
 
+    __slots__ = (
+        "_free",
+        "_waiting",
+        "taken",
+    )
+
     def __init__(self, free: Callable[[], None]) -> None:
         self._free = free
         self._waiting: list[asyncio.Future[None]] = []
