@@ -21,7 +21,9 @@ async def _echo(websocket: ServerConnection) -> None:
 
 async def _serve(port: int) -> None:
     protocols = [Subprotocol("ocpp1.6")]
-    async with serve(_echo, "127.0.0.1", port, subprotocols=protocols, ping_interval=30) as server:
+    async with serve(
+        _echo, "127.0.0.1", port, subprotocols=protocols, ping_interval=30, backlog=4096
+    ) as server:
         await server.serve_forever()
 
 

@@ -107,22 +107,36 @@ class DurableProducer:
             producer.poll(0)
             self._producer = None
 
-    def append_then(
+    def append_then(  # noqa: PLR0913 - a record's parts, and what to do once it is settled
         self,
         topic: str,
         key: bytes,
         value: bytes,
         headers: Headers,
         settled: Settled,
+        *,
+        limited: bool = True,
     ) -> None:
         """Append a record; `settled` is called with its offset once all in-sync replicas have it.
 
-        Or with a NotDurableError: not confirmed within the time limit, or refused. A refusal may
-        come before this returns.
+        Or with a NotDurableError: not confirmed within the time limit (where it is `limited`), or
+        refused. A refusal may come before this returns.
         """
-        record = self._begin(topic, key, value, headers, settled)
-        if not record.done:
+        producer = self._producer
+        if producer is None:
+            raise RuntimeError("the producer is not started")
+        record = _Record(topic, settled, monotonic())
+        if limited:
             self._limited.append(record)
+        delivered = partial(self._delivered, record)
+        try:
+            # A cast: confluent-kafka's annotation asks for a list that it could write to.
+            producer.produce(topic, value, key, on_delivery=delivered, headers=cast("Any", headers))
+        except BufferError:
+            self._give_up(record, f"{_BUFFER_KB} KiB await confirmation")
+        except KafkaException as error:
+            self._give_up(record, str(error.args[0]))
+        self._under_way.set()
 
     async def append(self, topic: str, key: bytes, value: bytes, headers: Headers) -> int:
         """As `append_then`; returns the offset.
@@ -138,29 +152,12 @@ class DurableProducer:
         """As `append`, but for as long as it takes: for what its sender would not send again."""
         while True:
             future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            self._begin(topic, key, value, headers, partial(_settle, future))
+            settled = partial(_settle, future)
+            self.append_then(topic, key, value, headers, settled, limited=False)
             try:
                 return await future
             except NotDurableError:
                 await asyncio.sleep(_RETRY_S)
-
-    def _begin(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled
-    ) -> "_Record":
-        producer = self._producer
-        if producer is None:
-            raise RuntimeError("the producer is not started")
-        record = _Record(topic, settled, monotonic())
-        delivered = partial(self._delivered, record)
-        try:
-            # A cast: confluent-kafka's annotation asks for a list that it could write to.
-            producer.produce(topic, value, key, on_delivery=delivered, headers=cast("Any", headers))
-        except BufferError:
-            self._give_up(record, f"{_BUFFER_KB} KiB await confirmation")
-        except KafkaException as error:
-            self._give_up(record, str(error.args[0]))
-        self._under_way.set()
-        return record
 
     def _delivered(self, record: "_Record", error: KafkaError | None, message: Message) -> None:
         self._settled += 1

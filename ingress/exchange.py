@@ -6,13 +6,14 @@ durable, and an answer is on the log before it is sent.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
 import structlog
 
 from ingress.errors import AnswerNotDurableError, NotDurableError, NotSentError
-from ingress.journal import Journal
+from ingress.journal import Journal, count
 from ingress.metrics import ANSWER_SECONDS, CALL_ERRORS, UNAVAILABLE
 from ingress.session import Answer, Objection, Pending, Received, Refusal, Session
 from ingress.transaction_ids import TransactionIds
@@ -174,7 +175,7 @@ class _Way:
     done for them.
     """
 
-    __slots__ = ("_answer", "_began_s", "_exchange", "_frame", "_peer", "_session", "_todo")
+    __slots__ = ("_began_s", "_exchange", "_frame", "_peer", "_session", "_todo")
 
     def __init__(
         self,
@@ -190,16 +191,17 @@ class _Way:
         self._todo = todo
         self._peer = peer
         self._began_s = monotonic()
-        self._answer = b""
 
     def begin(self) -> None:
         self._exchange.journal.append_then(self._frame, self._logged)
 
-    def _logged(self, error: NotDurableError | None) -> None:
+    def _logged(self, outcome: int | NotDurableError) -> None:
         try:
-            if error is not None:
-                self._unavailable(error)
-            elif isinstance(self._todo, Refusal):
+            if isinstance(outcome, NotDurableError):
+                self._unavailable(outcome)
+                return
+            count(self._frame)
+            if isinstance(self._todo, Refusal):
                 CALL_ERRORS.labels(self._todo.error.code).inc()
                 self._release(None, None)
             elif (request := self._todo.needs.transaction) is not None:
@@ -225,17 +227,21 @@ class _Way:
             authorization=authorization,
             transaction_id=transaction_id,
         ).frame
-        self._answer = answer.raw
-        self._exchange.journal.append_then(answer, self._released)
+        self._exchange.journal.append_then(answer, partial(self._released, answer))
 
-    def _released(self, error: NotDurableError | None) -> None:
-        if error is not None:
-            failure = AnswerNotDurableError(str(error))
-            failure.__cause__ = error
+    def _released(self, answer: OcppFrame, outcome: int | NotDurableError) -> None:
+        if isinstance(outcome, NotDurableError):
+            failure = AnswerNotDurableError(str(outcome))
+            failure.__cause__ = outcome
             self._peer.fail(failure)
             return
-        ANSWER_SECONDS.observe(monotonic() - self._began_s, action_label(self._frame.action))
-        self._peer.answer(self._answer)
+        count(answer)
+        waited_s = monotonic() - self._began_s
+        ANSWER_SECONDS.observe(waited_s, action_label(self._frame.action))
+        try:
+            self._peer.answer(answer.raw)
+        except Exception as unexpected:  # noqa: BLE001 - for the connection's task to raise
+            self._peer.fail(unexpected)
 
     def _unavailable(self, error: NotDurableError) -> None:
         UNAVAILABLE.inc()

@@ -1,18 +1,11 @@
 """The log of record as the ingress sees it: frames go on, in order per connection."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import TypeAlias
-
-from ingress.durable import DurableProducer
-from ingress.errors import NotDurableError
+from ingress.durable import DurableProducer, Settled
 from ingress.metrics import FRAMES, VIOLATIONS
 from ingress.versions import action_label
 from schemas.codec import Codec
 from schemas.frames import INBOUND, OcppFrame
 from schemas.headers import frame_headers
-
-Logged: TypeAlias = Callable[[NotDurableError | None], None]
 
 
 class Journal:
@@ -29,14 +22,14 @@ class Journal:
         self._topic = topic
         self._codec = codec
 
-    def append_then(self, frame: OcppFrame, logged: Logged) -> None:
-        """Call `logged` once the frame is durable, or with an error, as `append` raises it."""
+    def append_then(self, frame: OcppFrame, settled: Settled) -> None:
+        """As the producer's; whoever is told that the frame is durable calls `count`."""
         self._producer.append_then(
             self._topic,
             frame.client_id.encode(),
             self._codec.encode(frame),
             frame_headers(frame),
-            partial(_settled, frame, logged),
+            settled,
         )
 
     async def append(self, frame: OcppFrame) -> None:
@@ -51,7 +44,7 @@ class Journal:
             self._codec.encode(frame),
             frame_headers(frame),
         )
-        _count(frame)
+        count(frame)
 
     async def append_patiently(self, frame: OcppFrame) -> None:
         """As `append`, but waits for as long as it takes.
@@ -64,18 +57,11 @@ class Journal:
             self._codec.encode(frame),
             frame_headers(frame),
         )
-        _count(frame)
+        count(frame)
 
 
-def _settled(frame: OcppFrame, logged: Logged, outcome: int | NotDurableError) -> None:
-    if isinstance(outcome, NotDurableError):
-        logged(outcome)
-    else:
-        _count(frame)
-        logged(None)
-
-
-def _count(frame: OcppFrame) -> None:
+def count(frame: OcppFrame) -> None:
+    """A frame is on the log, for the metrics."""
     FRAMES.counts[frame.direction, frame.kind, action_label(frame.action)] += 1
     if frame.violation is not None and frame.direction == INBOUND:
         code = frame.violation.partition(":")[0]

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from websockets.asyncio.server import broadcast
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from ingress.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
 
@@ -61,8 +61,11 @@ class MessageConnection(BoundedConnection):
 
         A connection that is ending takes nothing.
         """
-        # The library's way to send without a task.
-        broadcast((self,), text, text=True)
+        protocol = self.protocol
+        if protocol.state is State.OPEN:
+            # As the library's `broadcast` does, but for its queue of what is to be written.
+            frame = Frame(Opcode.TEXT, text).serialize(mask=False, extensions=protocol.extensions)
+            self.transport.write(frame)
         return not self.paused
 
     def discard(self) -> None:

@@ -35,6 +35,10 @@ log = structlog.get_logger(__name__)
 
 _PROTOCOL_HEADER: Final = "Sec-WebSocket-Protocol"
 _CLOSE_TIMEOUT_S: Final = 5.0
+_BACKLOG: Final = 4096
+"""Connections that wait for being accepted: after an outage all charge points come at once. With
+asyncio's default of 100 the system drops the others' handshakes, and TCP tries for two minutes.
+Linux takes no more than net.core.somaxconn."""
 _MAX_QUEUE: Final = 1
 """Messages of a relayed connection that are read ahead (`MessageConnection` has its own limit, one
 too). Charge points send one CALL at a time; the default of 16 let 200 peers that send big frames
@@ -148,6 +152,7 @@ class IngressServer:
             max_size=settings.ingress_max_frame_bytes,
             max_queue=_MAX_QUEUE,
             server_header="chargelog",
+            backlog=_BACKLOG,
             reuse_port=settings.ingress_reuse_port or None,
             # It is called only, whatever its annotation says.
             create_connection=cast(

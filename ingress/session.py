@@ -24,6 +24,7 @@ from schemas.ocppj import Call, CallError, CallResult, CallResultError, Message,
 Mode: TypeAlias = Literal["strict", "lenient"]
 
 _CALL = 2
+_NO_NEEDS: Final = Needs()
 _MAX_OPEN_CALLS = 32
 """CALLs that never got an answer are remembered so far: a late answer still finds its action."""
 _HEAD_OF_ANSWER: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*[3-6][ \t\r\n]*,")
@@ -241,7 +242,7 @@ class Session:
         if found is not None and (self._mode == "strict" or row.repeats_request):
             return self._refuse(raw, call, found, now_ns)
         try:
-            needs = Needs() if row.needs is None else row.needs(self.client_id, call.payload)
+            needs = _NO_NEEDS if row.needs is None else row.needs(self.client_id, call.payload)
         except UnanswerableError as error:
             violation = found or Violation(codes.incomplete, str(error))
             return self._refuse(raw, call, violation, now_ns)
