@@ -30,7 +30,6 @@ class Conversation:
         "_in_pace",
         "_line",
         "_loop",
-        "_lost",
         "_over",
         "_pace",
         "_pausing",
@@ -60,7 +59,6 @@ class Conversation:
         self._in_pace = False
         self._going_on = False
         self._unread = False
-        self._lost = False
         self._over: asyncio.Future[None] = self._loop.create_future()
 
     async def run(self) -> None:
@@ -75,8 +73,7 @@ class Conversation:
         websocket.lost = self._on_lost
         self._downstream.attach(self._line)
         try:
-            if websocket.is_lost:  # while its handshake was being answered
-                self._lost = True
+            # It may have been lost already, while its handshake was being answered.
             self._go_on()
             await self._over
         finally:
@@ -117,7 +114,6 @@ class Conversation:
             self.turns.give_back()
 
     def _on_lost(self) -> None:
-        self._lost = True
         self._on_writable()
         self._go_on()
 
@@ -131,7 +127,7 @@ class Conversation:
             self._in_pace = False
             self._handle(self.websocket.take())
         self._going_on = False
-        if self._lost:
+        if self.websocket.is_lost:
             self._end()
 
     def _end(self) -> None:

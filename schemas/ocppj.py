@@ -130,8 +130,6 @@ def parse(raw: bytes, protocol: str) -> Message:
 
 def dump(message: Message) -> bytes:
     """The message as the UTF-8 JSON text that goes on the wire."""
-    if type(message) is CallResult:  # nine of ten
-        return orjson.dumps([3, message.message_id, message.payload])
     return orjson.dumps([_NUMBER_OF[type(message)], *msgspec.structs.astuple(message)])
 
 

@@ -10,7 +10,6 @@ from schemas.errors import TimestampError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
-_MINUTE = 60 * _SECOND
 _REFUSAL = "no date-time: {!r:.64}; expected e.g. 2023-12-07T10:15:30Z"
 # Stricter than datetime.fromisoformat, which takes a date alone (midnight: an invented time),
 # a point without digits and a NUL after the Z; and wider, since it reads at most six digits of the
@@ -52,23 +51,23 @@ def parse(text: str) -> ParsedTime:
 
 def format_seconds(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30Z` (the MQTT contract's form: whole seconds, UTC)."""
-    minute, rest = divmod(micros, _MINUTE)
-    return f"{_minute(minute)}{rest // _SECOND:02}Z"
+    return f"{_second(micros // _SECOND)}Z"
 
 
 def format_micros(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30.123456Z`."""
-    return f"{_second(micros // _SECOND)}{micros % _SECOND:06}Z"
+    return f"{_second(micros // _SECOND)}.{micros % _SECOND:06}Z"
 
 
-# Events come many to a minute, so its text is worked out once.
+# Live records come many to a second, and those of a replay many to a minute: each text is worked
+# out once.
+@lru_cache(maxsize=4096)
+def _second(number: int) -> str:
+    return f"{_minute(number // 60)}{number % 60:02}"
+
+
 @lru_cache(maxsize=4096)
 def _minute(number: int) -> str:
     # Not strftime: its %Y writes the year 999 with three digits.
     moment = (_EPOCH + timedelta(minutes=number)).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='minutes')}:"
-
-
-@lru_cache(maxsize=4096)
-def _second(number: int) -> str:
-    return f"{_minute(number // 60)}{number % 60:02}."
