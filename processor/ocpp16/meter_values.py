@@ -4,7 +4,6 @@ from hashlib import blake2b
 from reprlib import repr as shown
 from typing import Any, Final
 
-import msgspec
 import orjson
 from msgspec.structs import replace
 
@@ -13,99 +12,21 @@ from processor.fields import (
     IndigestibleFrameError,
     connector_id,
     integer,
-    moment,
     payload_of,
 )
 from processor.measurands import (
-    REGISTER,
-    Sample,
     UnreadableSampleError,
-    element_of,
-    energy_kwh,
-    named,
-    power_kw,
     read_sample,
 )
+from processor.readings import Reading, emit_reading, read_reading
 from processor.state import ConnectorRow, Transaction
 from processor.step import Step
-from schemas.events import Measurement, MeterReading, TransactionId
 
 BACKWARDS: Final = "register_backwards"
 INVALID_ID: Final = "invalid_transaction_id"
 MAX_REMEMBERED: Final = 8
 """MeterValues by which a repetition is known. It may come late: a record that Kafka did not confirm
 in time is sent on by the ingress that took it, while the charge point goes on with another one."""
-_BEGIN_KEYS: Final = (REGISTER, f"{REGISTER}.Transaction.Begin")
-
-
-class Element(msgspec.Struct, frozen=True):
-    """One meterValue element.
-
-    Attributes:
-        timestamp: Unix microseconds, or None.
-        measurands: By name, in business units.
-        power: kW.
-        energy: kWh.
-        register: The session's energy register in whole Wh, where there is one.
-        begin: The register at context Transaction.Begin, where there is one.
-        found: Anomalies.
-    """
-
-    timestamp: int | None
-    measurands: dict[str, Measurement]
-    power: float | None
-    energy: float | None
-    register: int | None
-    begin: int | None
-    found: set[str]
-
-
-def read_element(element: object, found: set[str]) -> Element:
-    """One meterValue element.
-
-    Raises:
-        UnreadableSampleError: It is no object with a list of sampled values.
-    """
-    fields, sampled_values = element_of(element)
-    timestamp = moment(fields.get("timestamp"), found)
-    samples = named([read_sample(sampled, found) for sampled in sampled_values], found)
-    measurands = {key: sample.measurement for key, sample in samples.items()}
-    register = samples.get(REGISTER)
-    return Element(
-        timestamp,
-        measurands,
-        power_kw(measurands, found),
-        energy_kwh(measurands, found),
-        None if register is None else register.wh,
-        _begin(samples),
-        found,
-    )
-
-
-def _begin(samples: dict[str, Sample]) -> int | None:
-    for key in _BEGIN_KEYS:
-        sample = samples.get(key)
-        if sample is not None and sample.measurement.context == "Transaction.Begin":
-            return sample.wh
-    return None
-
-
-def emit_reading(
-    step: Step, element: Element, connector: int | None, transaction_id: TransactionId
-) -> None:
-    """The element's event."""
-    step.emit(
-        "meter_reading",
-        MeterReading(
-            transaction_id=transaction_id,
-            connector_id=connector,
-            timestamp=element.timestamp,
-            measurands=element.measurands,
-            current_power=element.power,
-            total_energy=element.energy,
-        ),
-        element.found,
-    )
 
 
 def meter_values_sent(step: Step) -> None:
@@ -126,7 +47,9 @@ def meter_values_sent(step: Step) -> None:
             f"{shown(meter_values):.40}; a list is needed"
         )
     try:
-        elements = [read_element(meter_value, set(found)) for meter_value in meter_values]
+        elements = [
+            read_reading(meter_value, read_sample, set(found)) for meter_value in meter_values
+        ]
     except UnreadableSampleError as error:
         raise IndigestibleFrameError(f"MeterValues of {step.frame.client_id!r}: {error}") from error
     digest = _digest([transaction_id, payload], elements)
@@ -134,14 +57,14 @@ def meter_values_sent(step: Step) -> None:
         return
     for element in elements:
         row = _remembered(row, element, belongs=belongs)
-        emit_reading(step, element, connector, transaction_id)
+        emit_reading(step, element, transaction_id, connector)
     if elements:
         if digest is not None:
             row = replace(row, last_values=(*row.last_values[1 - MAX_REMEMBERED :], digest))
         step.put_connector(connector, row)
 
 
-def _digest(content: list[Any], elements: list[Element]) -> int | None:
+def _digest(content: list[Any], elements: list[Reading]) -> int | None:
     """By which the same message sent again is known; None: it can't be told from a new one.
 
     Without a real time in every element two measurements may well be written alike.
@@ -178,7 +101,7 @@ def _attributed(
     return number, False
 
 
-def _remembered(row: ConnectorRow, element: Element, *, belongs: bool) -> ConnectorRow:
+def _remembered(row: ConnectorRow, element: Reading, *, belongs: bool) -> ConnectorRow:
     """The row with the element as its last reading, unless a newer one is there."""
     timestamp, register, opened = element.timestamp, element.register, row.transaction
     if timestamp is None:
@@ -201,7 +124,7 @@ def _remembered(row: ConnectorRow, element: Element, *, belongs: bool) -> Connec
 
 def read_transaction_data(
     transaction_data: object, found: set[str], violations: set[str]
-) -> list[Element]:
+) -> list[Reading]:
     """The readable elements of a StopTransaction's transactionData.
 
     They look back on the session, so they are compared with one another and not with the live
@@ -209,14 +132,14 @@ def read_transaction_data(
     """
     if transaction_data is None:
         return []
-    elements: list[Element] = []
+    elements: list[Reading] = []
     if type(transaction_data) is not list:
         found |= {SCHEMA_VIOLATION, "transaction_data_unreadable"}
         return elements
     row = ConnectorRow()
     for meter_value in transaction_data:
         try:
-            element = read_element(meter_value, set(violations))
+            element = read_reading(meter_value, read_sample, set(violations))
         except UnreadableSampleError:
             found |= {SCHEMA_VIOLATION, "transaction_data_unreadable"}
             continue

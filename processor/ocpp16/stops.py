@@ -12,7 +12,8 @@ from processor.ocpp16.history import (
     with_closed,
     with_orphan,
 )
-from processor.ocpp16.meter_values import INVALID_ID, Element, emit_reading, read_transaction_data
+from processor.ocpp16.meter_values import INVALID_ID, read_transaction_data
+from processor.readings import Reading, emit_reading
 from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.state import ClosedTransaction, StopContent, Transaction
 from processor.step import Anomalies, Step
@@ -57,7 +58,7 @@ def stop_called(step: Step) -> None:
     _close(step, transaction, stop)
     start = transaction.start
     for element in elements:
-        emit_reading(step, element, start.connector_id, transaction.ids[0])
+        emit_reading(step, element, transaction.ids[0], start.connector_id)
     found.update(start.anomalies)
     completed = Completed(
         transaction_id=transaction.ids[0],
@@ -113,13 +114,13 @@ def _orphan_stopped(  # noqa: PLR0913, PLR0917  # all that is known of such a se
     stop: StopContent,
     stop_time: int | None,
     reason: str | None,
-    elements: list[Element],
+    elements: list[Reading],
     found: Anomalies,
 ) -> None:
     """A Stop whose Start was never seen: what it says itself, and no more."""
     step.put_history(with_orphan(step.history(), transaction_id, stop))
     for element in elements:
-        emit_reading(step, element, None, transaction_id)
+        emit_reading(step, element, transaction_id, None)
     begins = [element.begin for element in elements if element.begin is not None]
     meter_start = begins[0] if begins else None
     found |= {"missing_start", "cost_unknown"}

@@ -13,21 +13,15 @@ from typing import Final, cast
 
 import msgspec
 
-from processor.fields import SCHEMA_VIOLATION, moment
+from processor.fields import SCHEMA_VIOLATION
 from processor.measurands import (
     DEFAULT_CONTEXT,
     REGISTER,
     Sample,
     UnreadableSampleError,
-    element_of,
-    energy_kwh,
-    named,
-    power_kw,
 )
+from processor.readings import Reading, read_reading
 from schemas.events import Measurement
-
-BEGIN: Final = "Transaction.Begin"
-END: Final = "Transaction.End"
 
 # Unit on the wire → (business unit, places the decimal point moves left).
 _UNITS: Final[dict[str, tuple[str, int]]] = {
@@ -57,30 +51,6 @@ _SHORT: Final = 19  # digits of 2**63
 _TEXT_FIELDS: Final = ("measurand", "phase", "location", "context", "unit")
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """One meterValue element.
-
-    Attributes:
-        timestamp: Unix microseconds, or None.
-        measurands: By name, in business units.
-        power: kW.
-        energy: kWh.
-        register: The energy register in whole Wh, where there is one.
-        begin: The register with context Transaction.Begin, where there is one.
-        end: The register with context Transaction.End, where there is one.
-        found: Anomalies.
-    """
-
-    timestamp: int | None
-    measurands: dict[str, Measurement]
-    power: float | None
-    energy: float | None
-    register: int | None
-    begin: int | None
-    end: int | None
-    found: set[str]
-
-
 def read_readings(elements: object, base: set[str]) -> list[Reading]:
     """The readings of a meterValue list; no list is none.
 
@@ -95,38 +65,7 @@ def read_readings(elements: object, base: set[str]) -> list[Reading]:
         return []
     if type(elements) is not list:
         raise UnreadableSampleError(f"meterValue is {shown(elements):.40}; a list is needed")
-    return [read_reading(element, set(base)) for element in elements]
-
-
-def read_reading(element: object, found: set[str]) -> Reading:
-    """One meterValue element.
-
-    Raises:
-        UnreadableSampleError: It is no object with a list of sampled values.
-    """
-    fields, sampled_values = element_of(element)
-    timestamp = moment(fields.get("timestamp"), found)
-    samples = named([_read_sample(sampled, found) for sampled in sampled_values], found)
-    measurands = {key: sample.measurement for key, sample in samples.items()}
-    register = samples.get(REGISTER)
-    return Reading(
-        timestamp,
-        measurands,
-        power_kw(measurands, found),
-        energy_kwh(measurands, found),
-        None if register is None else register.wh,
-        _register_with(samples, BEGIN),
-        _register_with(samples, END),
-        found,
-    )
-
-
-def _register_with(samples: dict[str, Sample], context: str) -> int | None:
-    for key in (REGISTER, f"{REGISTER}.{context}"):
-        sample = samples.get(key)
-        if sample is not None and sample.measurement.context == context:
-            return sample.wh
-    return None
+    return [read_reading(element, read_sample, set(base)) for element in elements]
 
 
 class _Shape(msgspec.Struct, frozen=True, gc=False):
@@ -149,7 +88,12 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     is_register: bool
 
 
-def _read_sample(sampled: object, found: set[str]) -> Sample:
+def read_sample(sampled: object, found: set[str]) -> Sample:
+    """One sampledValue; anomalies are added to `found`.
+
+    Raises:
+        UnreadableSampleError: It is no object, its unitOfMeasure is none, or a name is no text.
+    """
     if type(sampled) is not dict:
         raise UnreadableSampleError(f"a sampledValue is {shown(sampled):.40}, not an object")
     get = sampled.get

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 from processor.fields import IndigestibleFrameError, needed_integer, payload_of
 from processor.measurands import UnreadableSampleError
 from processor.ocpp2x.evse_rows import current, evse, put_evse, put_open
-from processor.ocpp2x.evse_samples import Reading, read_readings
+from processor.ocpp2x.evse_samples import read_readings
 from processor.ocpp2x.evse_state import NO_EVSE, EvseRow, EvseTransaction
 from processor.ocpp16.meter_values import BACKWARDS
+from processor.readings import Reading, emit_reading
 from processor.session_sums import too_fast
 from processor.step import Step
-from schemas.events import MeterReading
 
 MAX_EVSE: Final = 10_000
 NOT_BEGIN: Final = "context_not_begin"
@@ -82,29 +82,6 @@ def keep_last(step: Step, evse_id: int, readings: list[Reading], *, afresh: bool
     put_evse(step, evse_id, row)
 
 
-def emit_reading(
-    step: Step,
-    reading: Reading,
-    transaction_id: str | None,
-    evse_id: int | None,
-    connector_id: int | None,
-) -> None:
-    """The reading's event."""
-    step.emit(
-        "meter_reading",
-        MeterReading(
-            transaction_id=transaction_id,
-            connector_id=connector_id,
-            timestamp=reading.timestamp,
-            measurands=reading.measurands,
-            current_power=reading.power,
-            total_energy=reading.energy,
-            evse_id=evse_id,
-        ),
-        reading.found,
-    )
-
-
 def meter_values_reported(step: Step) -> None:
     """MeterValues (Part 2, J01): they belong to what goes on at the EVSE; 0 is the main meter.
 
@@ -132,8 +109,8 @@ def meter_values_reported(step: Step) -> None:
             step,
             reading,
             None if transaction is None else transaction.id,
-            evse_id,
             None if transaction is None else transaction.connector_id,
+            evse_id,
         )
     if readings:
         put_evse(step, evse_id, row)

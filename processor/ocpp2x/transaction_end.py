@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from processor.fields import moment
 from processor.measurands import REGISTER
 from processor.ocpp2x.evse_rows import drop_open, put_ended
-from processor.ocpp2x.evse_samples import BEGIN, Reading
 from processor.ocpp2x.evse_state import End, EndedTransaction, EvseTransaction
-from processor.ocpp2x.evse_values import emit_reading, keep_last, with_reading
+from processor.ocpp2x.evse_values import keep_last, with_reading
 from processor.ocpp2x.message_numbers import has_gap
 from processor.ocpp2x.transaction_message import TransactionMessage
+from processor.readings import BEGIN, Reading, emit_reading
 from processor.session_sums import duration_minutes, energy_kwh, micros_between, session_cost
 from processor.step import Anomalies, Step
 from schemas.events import Completed
@@ -30,7 +30,7 @@ def end(step: Step, message: TransactionMessage, transaction: EvseTransaction) -
         over = with_reading(over, reading, live=False)
         if not over.started:
             reading.found.add(MISSING_START)
-        emit_reading(step, reading, over.id, over.evse_id or None, over.connector_id)
+        emit_reading(step, reading, over.id, over.connector_id, over.evse_id or None)
     keep_last(step, over.evse_id, message.readings)
     meter_stop = over.meter_end
     if meter_stop is None:

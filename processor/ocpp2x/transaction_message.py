@@ -14,10 +14,11 @@ from processor.fields import (
     text,
 )
 from processor.measurands import UnreadableSampleError
-from processor.ocpp2x.evse_samples import Reading, read_reading, read_readings
+from processor.ocpp2x.evse_samples import read_readings, read_sample
 from processor.ocpp2x.evse_state import NO_EVSE
 from processor.ocpp2x.evse_values import MAX_EVSE
 from processor.ocpp2x.message_numbers import mark_of
+from processor.readings import Reading, read_reading
 from processor.step import Anomalies, Step
 
 STARTED: Final = "Started"
@@ -146,7 +147,7 @@ def _readings(
     readings = []
     for element in elements if type(elements) is list else []:
         try:
-            readings.append(read_reading(element, set(violations)))
+            readings.append(read_reading(element, read_sample, set(violations)))
         except UnreadableSampleError:
             continue  # `found` says so
     return readings

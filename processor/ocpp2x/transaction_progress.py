@@ -5,10 +5,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from processor.ocpp2x.evse_state import NO_EVSE, EvseTransaction
-from processor.ocpp2x.evse_values import emit_reading, keep_last, with_reading
+from processor.ocpp2x.evse_values import keep_last, with_reading
 from processor.ocpp2x.message_numbers import Verdict, verdict, with_message
 from processor.ocpp2x.transaction_end import MISSING_START
 from processor.ocpp2x.transaction_message import UPDATED, TransactionMessage
+from processor.readings import emit_reading
 from processor.step import Anomalies, Step
 
 OUT_OF_ORDER: Final = "out_of_order"
@@ -91,7 +92,7 @@ def emit_readings(step: Step, message: TransactionMessage, transaction: EvseTran
     """The events of the message's readings."""
     for reading in message.readings:
         emit_reading(
-            step, reading, transaction.id, transaction.evse_id or None, transaction.connector_id
+            step, reading, transaction.id, transaction.connector_id, transaction.evse_id or None
         )
 
 

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 from processor.fields import moment
 from processor.measurands import REGISTER
 from processor.ocpp2x.evse_rows import evse, is_later, put_open
-from processor.ocpp2x.evse_samples import END
 from processor.ocpp2x.evse_state import NO_EVSE, EvseTransaction
 from processor.ocpp2x.evse_values import NOT_BEGIN, keep_last, with_reading
 from processor.ocpp2x.transaction_end import give_up
 from processor.ocpp2x.transaction_message import TransactionMessage
 from processor.ocpp2x.transaction_progress import OUT_OF_ORDER, ask, emit_readings, with_codes
 from processor.ocpp16.history import SAME_START_MICROS
+from processor.readings import END
 from processor.step import Anomalies, Step
 from processor.version_change import leave_16
 from schemas.events import Started
