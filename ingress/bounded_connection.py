@@ -1,13 +1,13 @@
 """A websocket that says what it holds in memory, and can be ended for holding too much."""
 
 import traceback
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.frames import CloseCode, Opcode
 from websockets.protocol import State
 
 from ingress.budget import Budget
@@ -35,13 +35,14 @@ class BoundedConnection(ServerConnection):
     read: a peer that sends pings and reads nothing would otherwise be owed pongs without end
     (`websockets` 17.4, asyncio/connection.py, `data_received`, writes them whatever waits already).
 
+    How messages wait is its subclasses'.
+
     Attributes:
         is_lost: Whether it has ended.
         given_up: Whether it was ended for what it held; no further message of it is to be handled.
     """
 
     __slots__ = (
-        "_all_waiting",
         "_budget",
         "_handshake",
         "_served",
@@ -67,8 +68,7 @@ class BoundedConnection(ServerConnection):
         self._served = False
         self._handshake = 0
         self._unfinished = 0
-        self._waiting: list[int] = []
-        self._all_waiting = 0
+        self._waiting = 0
         self._working = 0
 
     @contextmanager
@@ -81,33 +81,18 @@ class BoundedConnection(ServerConnection):
             self._served = False
             self._drop()
 
-    def taken(self) -> None:
-        """The message that waited longest is being handled."""
-        if self._waiting:
-            self._working = self._waiting.pop(0)
-            self._all_waiting -= self._working
-
     def handled(self) -> None:
-        """It is not any longer."""
+        """The message at work is at work no longer."""
         self._working = 0
         if self._weighed:
             self._weigh()
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Within it, the message that waited longest is being handled."""
-        self.taken()
-        try:
-            yield
-        finally:
-            self.handled()
 
     def data_received(self, data: bytes) -> None:
         """Weigh what came."""
         if self.given_up:
             return
         connecting = self.protocol.state is State.CONNECTING
-        super().data_received(data)
+        self._receive(data)
         if connecting:
             self._handshake += len(data)
             # One that is wrong in itself gets its answer.
@@ -120,15 +105,8 @@ class BoundedConnection(ServerConnection):
             self.transport.pause_reading()
         self._weigh()
 
-    def process_event(self, event: Request | Response | Frame) -> None:
-        """Count a message's frames."""
-        if isinstance(event, Frame) and event.opcode in DATA:
-            self._unfinished += len(event.data) + FRAME_BYTES
-            if event.fin:
-                self._waiting.append(self._unfinished)
-                self._all_waiting += self._unfinished
-                self._unfinished = 0
-        super().process_event(event)
+    def _receive(self, data: bytes) -> None:
+        super().data_received(data)
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as its base, and a TLS one's own
         """Bound the TLS layer, where there is one."""
@@ -158,16 +136,13 @@ class BoundedConnection(ServerConnection):
             self.transport.resume_reading()
 
     @property
+    @abstractmethod
     def is_full(self) -> bool:
         """Whether so many messages wait that nothing more is read."""
-        return self.recv_messages.paused
 
+    @abstractmethod
     def drop_messages(self) -> None:
         """Forget the messages that wait: nobody will take them."""
-        # All but the first, which whoever awaits it may have been told of already.
-        queue = self.recv_messages.frames.queue
-        while len(queue) > 1:
-            queue.pop()
 
     def give_up(self) -> None:
         """End the connection (1013), and free what it holds but for what is at work."""
@@ -189,13 +164,12 @@ class BoundedConnection(ServerConnection):
             self.transport.abort()
 
     def _drop(self) -> None:
-        self._waiting.clear()
-        self._all_waiting = 0
+        self._waiting = 0
         self.drop_messages()
         self._weigh()
 
     def _weigh(self) -> None:
-        freeable = self._all_waiting
+        freeable = self._waiting
         if not (self.is_lost or self.given_up):
             freeable += self._handshake + self._unfinished + len(self.protocol.reader.buffer)
             freeable += self.transport.get_write_buffer_size()

@@ -27,11 +27,11 @@ class Conversation:
         "_downstream",
         "_exchange",
         "_going_on",
-        "_in_pace",
         "_line",
         "_loop",
         "_over",
         "_pace",
+        "_paused",
         "_pausing",
         "_session",
         "_unread",
@@ -56,7 +56,7 @@ class Conversation:
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._pausing: asyncio.TimerHandle | None = None
-        self._in_pace = False
+        self._paused = False
         self._going_on = False
         self._unread = False
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -67,10 +67,7 @@ class Conversation:
         Raises:
             AnswerNotDurableError: An answer's record is not confirmed; close the connection.
         """
-        websocket = self.websocket
-        websocket.arrived = self._go_on
-        websocket.writable = self._on_writable
-        websocket.lost = self._on_lost
+        self.websocket.listener = self
         self._downstream.attach(self._line)
         try:
             # It may have been lost already, while its handshake was being answered.
@@ -80,6 +77,42 @@ class Conversation:
             self._downstream.detach(self._line)
             self._line.closed()
             self.stop()
+
+    def ready(self) -> bool:
+        """Whether it is the next message's turn.
+
+        If not for its charge point's sending faster than it may, it is taken up when it is time.
+        """
+        if self.turns.taken or self._pausing is not None:
+            return False
+        if self._paused:
+            self._paused = False
+            return True
+        delay = self._pace.delay(self._loop.time())
+        if delay <= 0:
+            return True
+        THROTTLED.inc()
+        self._pausing = self._loop.call_later(delay, self._after_pause)
+        return False
+
+    def handle(self, raw: bytes, /) -> None:
+        """Begin a message's way."""
+        self.turns.taken = True
+        try:
+            self._exchange.handle(self._session, raw, self)
+        except Exception as error:  # noqa: BLE001 - for the connection's task to raise
+            self.fail(error)
+
+    def writable(self) -> None:
+        """Go on, if an answer was not read."""
+        if self._unread:
+            self._unread = False
+            self.turns.give_back()
+
+    def lost(self) -> None:
+        """Let what has arrived be the last."""
+        self.writable()
+        self._go_on()
 
     def stop(self) -> None:
         """Begin no further message; what waits stays unanswered."""
@@ -108,25 +141,16 @@ class Conversation:
         """An answer to a CALL of the central system's is on the log."""
         self._line.answered(answer)
 
-    def _on_writable(self) -> None:
-        if self._unread:
-            self._unread = False
-            self.turns.give_back()
-
-    def _on_lost(self) -> None:
-        self._on_writable()
-        self._go_on()
-
     def _go_on(self) -> None:
         # A loop, and no call from one message's end to the next: thousands may come at once.
-        if self._going_on or self.turns.taken:
+        if self._going_on:
             return
-        self._going_on = True
         waiting = self.websocket.waiting
-        while waiting and self._is_in_pace() and self.turns.take():
-            self._in_pace = False
-            self._handle(self.websocket.take())
-        self._going_on = False
+        if waiting:
+            self._going_on = True
+            while waiting and self.ready():
+                self.handle(self.websocket.take())
+            self._going_on = False
         if self.websocket.is_lost:
             self._end()
 
@@ -134,26 +158,7 @@ class Conversation:
         if not self.websocket.waiting and not self.turns.taken and not self._over.done():
             self._over.set_result(None)
 
-    def _handle(self, raw: bytes) -> None:
-        try:
-            self._exchange.handle(self._session, raw, self)
-        except Exception as error:  # noqa: BLE001 - for the connection's task to raise
-            self.fail(error)
-
-    def _is_in_pace(self) -> bool:
-        """Whether its charge point sends no faster than it may; else goes on when it is time."""
-        if self._pausing is not None:
-            return False
-        if self._in_pace:
-            return True
-        self._in_pace = True
-        delay = self._pace.delay(self._loop.time())
-        if delay <= 0:
-            return True
-        THROTTLED.inc()
-        self._pausing = self._loop.call_later(delay, self._after_pause)
-        return False
-
     def _after_pause(self) -> None:
         self._pausing = None
+        self._paused = True
         self._go_on()

@@ -1,17 +1,48 @@
 """A websocket whose messages are handed over as they arrive, without a task between."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, Protocol
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol as WebsocketProtocol
 from websockets.protocol import State
+from websockets.streams import StreamReader
 
 from ingress.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
+from ingress.short_frames import text_frame, text_within
 
 
-def _nothing() -> None:
-    """For whoever has not asked to be told."""
+class Listener(Protocol):
+    """Who handles a connection's messages."""
+
+    def ready(self) -> bool:
+        """Whether a message that has just come may be handled at once; else it waits."""
+
+    def handle(self, message: bytes, /) -> None:
+        """Handle it."""
+
+    def writable(self) -> None:
+        """The peer has read enough for more to be written."""
+
+    def lost(self) -> None:
+        """The connection has ended."""
+
+
+class _Nobody:
+    def ready(self) -> bool:
+        return False
+
+    def handle(self, _: bytes, /) -> None:
+        raise RuntimeError("nobody was ready for the message")
+
+    def writable(self) -> None:
+        pass
+
+    def lost(self) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
 
 
 class MessageConnection(BoundedConnection):
@@ -21,37 +52,35 @@ class MessageConnection(BoundedConnection):
     the queue behind `recv` (docs/decisions/0022-a-frames-way-by-plain-calls.md).
 
     Attributes:
-        waiting: The messages that wait, for `take`.
-        arrived: Called when a message waits.
-        writable: Called when the peer has read enough for more to be written.
-        lost: Called once when the connection has ended.
+        listener: Who handles its messages.
+        waiting: The messages that wait for `take`.
     """
 
     __slots__ = (
+        "_between_frames",
         "_discarding",
         "_fragments",
         "_held_back",
-        "arrived",
-        "lost",
+        "_max_bytes",
+        "listener",
         "waiting",
-        "writable",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as its base
         super().__init__(*args, **options)
-        self.arrived: Callable[[], None] = _nothing
-        self.writable: Callable[[], None] = _nothing
-        self.lost: Callable[[], None] = _nothing
+        self.listener: Listener = _NOBODY
         self.waiting: list[bytes] = []
         self._fragments: bytearray | None = None
         self._held_back = False
         self._discarding = False
+        self._between_frames = False
+        self._max_bytes = self.protocol.max_message_size or 0
 
     def take(self) -> bytes:
         """The message that waits longest."""
         message = self.waiting.pop(0)
         self._working = len(message) + FRAME_BYTES
-        self._all_waiting -= self._working
+        self._waiting -= self._working
         if not self.waiting:
             self._read_on()
         return message
@@ -64,9 +93,19 @@ class MessageConnection(BoundedConnection):
         protocol = self.protocol
         if protocol.state is State.OPEN:
             # As the library's `broadcast` does, but for its queue of what is to be written.
-            frame = Frame(Opcode.TEXT, text).serialize(mask=False, extensions=protocol.extensions)
-            self.transport.write(frame)
+            self.transport.write(text_frame(text))
         return not self.paused
+
+    def _receive(self, data: bytes) -> None:
+        protocol = self.protocol
+        if self._between_frames and protocol.state is State.OPEN:
+            message = text_within(data, self._max_bytes)
+            if message is not None:
+                if not self._discarding:
+                    self._arrived(message)
+                return
+        super()._receive(data)
+        self._between_frames = _is_between_frames(protocol)
 
     def discard(self) -> None:
         """Drop what waits and what comes, so that the closing handshake behind it is seen."""
@@ -81,7 +120,7 @@ class MessageConnection(BoundedConnection):
         if self._discarding:
             return
         if event.fin and self._fragments is None:
-            message = bytes(event.data)
+            self._arrived(bytes(event.data))
         else:
             # How many bytes there may be is the library's to check (`max_size`).
             fragments = self._fragments = self._fragments or bytearray()
@@ -90,11 +129,16 @@ class MessageConnection(BoundedConnection):
             if not event.fin:
                 return
             self._fragments, self._unfinished = None, 0
-            message = bytes(fragments)
+            self._arrived(bytes(fragments))
+
+    def _arrived(self, message: bytes) -> None:
+        if not self.waiting and self.listener.ready():
+            self._working = len(message) + FRAME_BYTES
+            self.listener.handle(message)
+            return
         self.waiting.append(message)
-        self._all_waiting += len(message) + FRAME_BYTES
-        self.arrived()
-        if self.waiting and not self._held_back:
+        self._waiting += len(message) + FRAME_BYTES
+        if not self._held_back:
             self._held_back = True
             self.transport.pause_reading()
 
@@ -108,20 +152,30 @@ class MessageConnection(BoundedConnection):
         self._discarding = True
         self._fragments = None
         self.waiting.clear()
-        self._all_waiting = self._unfinished = 0
+        self._waiting = self._unfinished = 0
 
     def resume_writing(self) -> None:
         """Tell."""
         super().resume_writing()
-        self.writable()
+        self.listener.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell."""
         super().connection_lost(exc)
-        self.lost()
+        self.listener.lost()
 
     def _read_on(self) -> None:
         if self._held_back:
             self._held_back = False
             if not self.paused and not self.transport.is_closing():
                 self.transport.resume_reading()
+
+
+def _is_between_frames(protocol: WebsocketProtocol) -> bool:
+    """Whether the next byte begins a frame, and that of a message of its own, as it was sent."""
+    if protocol.current_size is not None or protocol.extensions or protocol.debug:
+        return False
+    step: Any = protocol.parser
+    while step.gi_yieldfrom is not None:
+        step = step.gi_yieldfrom
+    return step.gi_code is StreamReader.at_eof.__code__

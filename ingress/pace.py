@@ -25,6 +25,7 @@ class Pace:
         Args:
             now_s: A monotonic clock.
         """
-        self._tokens = min(self._rate, self._tokens + (now_s - self._last_s) * self._rate) - 1
+        tokens = min(self._rate, self._tokens + (now_s - self._last_s) * self._rate) - 1
+        self._tokens = tokens
         self._last_s = now_s
-        return max(0.0, -self._tokens / self._rate)
+        return 0.0 if tokens >= 0 else -tokens / self._rate

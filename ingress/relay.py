@@ -35,9 +35,9 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from ingress.bounded_connection import BoundedConnection
 from ingress.errors import UpstreamError
 from ingress.journal import Journal
+from ingress.relayed_connection import RelayedConnection
 from ingress.relayed_session import RelayedSession
 from ingress.versions import VERSIONS
 from schemas.frames import INBOUND, OUTBOUND, Direction
@@ -141,7 +141,7 @@ class Relay:
 
     async def run(
         self,
-        charge_point: BoundedConnection,
+        charge_point: RelayedConnection,
         session: RelayedSession,
         *,
         turns: asyncio.Lock,

@@ -26,6 +26,7 @@ from ingress.message_connection import MessageConnection
 from ingress.metrics import CONNECTIONS, HELD, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
 from ingress.relay import Relay
+from ingress.relayed_connection import RelayedConnection
 from ingress.relayed_session import RelayedSession
 from ingress.security import Security
 from ingress.session import Session
@@ -67,7 +68,7 @@ class _Relayed:
     """One that is answered by the central system behind."""
 
     def __init__(
-        self, websocket: BoundedConnection, session: RelayedSession, relay: Relay, pace: Pace
+        self, websocket: RelayedConnection, session: RelayedSession, relay: Relay, pace: Pace
     ) -> None:
         self.websocket = websocket
         self.turns = asyncio.Lock()
@@ -158,7 +159,7 @@ class IngressServer:
             create_connection=cast(
                 "type[ServerConnection]",
                 partial(
-                    MessageConnection if self._relay is None else BoundedConnection,
+                    MessageConnection if self._relay is None else RelayedConnection,
                     budget=self._budget,
                 ),
             ),
@@ -258,13 +259,13 @@ class IngressServer:
     ) -> _Connection:
         version = versions.VERSIONS[protocol]
         pace = Pace(self._settings.ingress_max_frames_per_s, asyncio.get_running_loop().time())
-        if self._relay is not None:
+        if self._relay is not None and isinstance(websocket, RelayedConnection):
             relayed = RelayedSession(
                 client_id=client_id, connection_id=connection_id, version=version
             )
             return _Relayed(websocket, relayed, self._relay, pace)
         if not isinstance(websocket, MessageConnection):
-            raise TypeError("only a relay's connections are read by tasks")
+            raise TypeError(f"{type(websocket)} is none of the connections made here")
         session = Session(
             client_id=client_id,
             connection_id=connection_id,

@@ -56,7 +56,10 @@ def format_seconds(micros: int) -> str:
 
 def format_micros(micros: int) -> str:
     """Unix microseconds → `2023-12-07T10:15:30.123456Z`."""
-    return f"{_second(micros // _SECOND)}.{micros % _SECOND:06}Z"
+    if micros < _SECOND:
+        return f"{_second(micros // _SECOND)}.{micros % _SECOND:06}Z"
+    # A third quicker, and these are many.
+    return f"{_second(micros // _SECOND)}.{str(micros)[-6:]}Z"
 
 
 # Live records come many to a second, and those of a replay many to a minute: each text is worked
