@@ -49,7 +49,8 @@ class MessageConnection(BoundedConnection):
     """In place of `recv` and `send`, which each cost a task's way through the event loop.
 
     It hooks in where `websockets` (17.4, asyncio/connection.py, `process_event`) hands a frame to
-    the queue behind `recv` (docs/decisions/0022-a-frames-way-by-plain-calls.md).
+    the queue behind `recv`, and before its parser where the usual frame arrives by itself
+    (docs/decisions/0022-a-frames-way-by-plain-calls.md).
 
     Attributes:
         listener: Who handles its messages.
