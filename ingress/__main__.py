@@ -9,8 +9,9 @@ from typing import Final
 
 import uvloop
 
-from ingress import call, password_command
+from ingress.commands import call
 from ingress.errors import SettingFileError
+from ingress.security import password_command
 from ingress.service import run
 from ingress.settings import IngressSettings
 from runtime.logs import configure

@@ -8,11 +8,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from ingress import identity
-from ingress.access import Access
 from ingress.connections import Connections
 from ingress.errors import AccessError, IdentityError, UpstreamError
 from ingress.metrics import REFUSED
 from ingress.relay import Relay
+from ingress.security.access import Access
 
 log = structlog.get_logger(__name__)
 

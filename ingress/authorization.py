@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ingress.errors import AuthorizationFileError
-from ingress.version import Authorization
+from ingress.protocol.version import Authorization
 from ingress.watched import Watched, read_text
 
 STATUSES: Final = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from ingress.downstream import Downstream
+from ingress.commands.downstream import Downstream
+from ingress.commands.line import WebsocketLine
 from ingress.exchange import Exchange
-from ingress.line import WebsocketLine
-from ingress.message_connection import MessageConnection
 from ingress.metrics import THROTTLED
 from ingress.pace import Pace
-from ingress.session import Answer, Session
+from ingress.protocol.session import Answer, Session
 from ingress.turns import Turns
+from ingress.websocket.message_connection import MessageConnection
 
 
 class Conversation:

@@ -15,10 +15,10 @@ import structlog
 from ingress.errors import AnswerNotDurableError, NotDurableError, NotSentError
 from ingress.journal import Journal, count
 from ingress.metrics import ANSWER_SECONDS, CALL_ERRORS, UNAVAILABLE
-from ingress.session import Answer, Objection, Pending, Received, Refusal, Session
+from ingress.protocol.session import Answer, Objection, Pending, Received, Refusal, Session
+from ingress.protocol.version import Authorization, Needs
+from ingress.protocol.versions import action_label
 from ingress.transaction_ids import TransactionIds
-from ingress.version import Authorization, Needs
-from ingress.versions import action_label
 from schemas.frames import OcppFrame
 from schemas.ocppj import Call
 from schemas.records import TransactionIdRequest

@@ -2,7 +2,7 @@
 
 from ingress.durable import DurableProducer, Settled
 from ingress.metrics import FRAMES, VIOLATIONS
-from ingress.versions import action_label
+from ingress.protocol.versions import action_label
 from schemas.codec import Codec
 from schemas.frames import INBOUND, OcppFrame
 from schemas.headers import frame_headers

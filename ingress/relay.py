@@ -37,9 +37,9 @@ from websockets.typing import Subprotocol
 
 from ingress.errors import UpstreamError
 from ingress.journal import Journal
-from ingress.relayed_connection import RelayedConnection
-from ingress.relayed_session import RelayedSession
-from ingress.versions import VERSIONS
+from ingress.protocol.relayed_session import RelayedSession
+from ingress.protocol.versions import VERSIONS
+from ingress.websocket.relayed_connection import RelayedConnection
 from schemas.frames import INBOUND, OUTBOUND, Direction
 
 log = structlog.get_logger(__name__)

@@ -13,24 +13,25 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
-from ingress import identity, versions
+from ingress import identity
 from ingress.admission import Admission
-from ingress.bounded_connection import BoundedConnection
-from ingress.budget import Budget
+from ingress.commands.downstream import Downstream
 from ingress.connections import Connections
 from ingress.conversation import Conversation
-from ingress.downstream import Downstream
 from ingress.errors import AnswerNotDurableError
 from ingress.exchange import Exchange
-from ingress.message_connection import MessageConnection
 from ingress.metrics import CONNECTIONS, HELD, REFUSED, REPLACED, THROTTLED
 from ingress.pace import Pace
+from ingress.protocol import versions
+from ingress.protocol.relayed_session import RelayedSession
+from ingress.protocol.session import Session
 from ingress.relay import Relay
-from ingress.relayed_connection import RelayedConnection
-from ingress.relayed_session import RelayedSession
-from ingress.security import Security
-from ingress.session import Session
+from ingress.security.profile import Security
 from ingress.settings import IngressSettings
+from ingress.websocket.bounded_connection import BoundedConnection
+from ingress.websocket.budget import Budget
+from ingress.websocket.message_connection import MessageConnection
+from ingress.websocket.relayed_connection import RelayedConnection
 
 log = structlog.get_logger(__name__)
 

@@ -13,12 +13,12 @@ import structlog
 
 from ingress import durable
 from ingress.authorization import AcceptAll, ListFile
-from ingress.downstream import Downstream
+from ingress.commands.downstream import Downstream
 from ingress.durable import DurableProducer
 from ingress.exchange import Authorizer, Exchange
 from ingress.journal import Journal
 from ingress.relay import Relay
-from ingress.security import Security
+from ingress.security.profile import Security
 from ingress.server import IngressServer
 from ingress.settings import IngressSettings
 from ingress.transaction_ids import TransactionIds

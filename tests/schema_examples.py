@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import Any, Final
 
-from ingress.validation import load_schema
+from ingress.protocol.validation import load_schema
 
 PACKAGES: Final = {
     "ocpp1.6": "ocpp.v16.schemas",

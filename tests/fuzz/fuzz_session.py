@@ -28,9 +28,9 @@ from samples import SCHEMAS
 
 from egress.errors import RoutingError
 from egress.routing import route_event, route_frame
-from ingress.session import Mode, Objection, Pending, Session
-from ingress.version import Authorization
-from ingress.versions import VERSIONS
+from ingress.protocol.session import Mode, Objection, Pending, Session
+from ingress.protocol.version import Authorization
+from ingress.protocol.versions import VERSIONS
 from processor.chunk import StagedRows
 from processor.reducer import IndigestibleFrameError, reduce
 from processor.tariff import Tariffs

@@ -33,7 +33,7 @@ from websockets.typing import Subprotocol
 from devstack.existing import kafka_broker
 from devstack.process import free_port
 from devstack.service import Service
-from ingress.versions import VERSIONS
+from ingress.protocol.versions import VERSIONS
 from schemas.codec import frame_codec
 from schemas.topics import TopicNames
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from samples import SCHEMAS, load_request, sample
 
-from ingress.versions import VERSIONS
+from ingress.protocol.versions import VERSIONS
 
 
 class Token(str):

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ingress.validation import load_schema
+from ingress.protocol.validation import load_schema
 
 SCHEMAS: Final[Mapping[str, tuple[str, str]]] = {
     "ocpp1.6": ("ocpp.v16.schemas", ""),

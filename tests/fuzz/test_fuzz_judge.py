@@ -9,9 +9,9 @@ from fuzz_socket import Exchange, compare
 from judge import complaint, head_of
 from mutations import Mutator
 
-from ingress.session import Objection, Outgoing, Pending, Received, Refusal, Session
-from ingress.version import Authorization
-from ingress.versions import VERSIONS
+from ingress.protocol.session import Objection, Outgoing, Pending, Received, Refusal, Session
+from ingress.protocol.version import Authorization
+from ingress.protocol.versions import VERSIONS
 
 CALL = b'[2,"m-1","Heartbeat",{}]'
 RESULT = b'[3,"m-1",{}]'

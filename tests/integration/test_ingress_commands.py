@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
-from ingress import call
+from ingress.commands import call
 from ingress.service import Ingress
 from runtime.kafka import JAVA_PARTITIONER
 from schemas.codec import command_codec, command_result_codec

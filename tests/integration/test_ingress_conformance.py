@@ -10,7 +10,7 @@ from websockets.typing import Subprotocol
 
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
-from ingress import call as call_command
+from ingress.commands import call as call_command
 from ingress.service import Ingress
 
 pytestmark = pytest.mark.integration

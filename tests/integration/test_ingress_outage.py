@@ -10,8 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from devstack.kafka import KafkaBroker
 from ingress.authorization import AcceptAll
+from ingress.protocol.version import Authorization
 from ingress.service import Ingress
-from ingress.version import Authorization
 
 pytestmark = pytest.mark.integration
 

@@ -37,7 +37,7 @@ from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
 from devstack.process import free_port
 from ingress.errors import TlsFileError
-from ingress.passwords import enter
+from ingress.security.passwords import enter
 from ingress.service import Ingress
 
 pytestmark = pytest.mark.integration

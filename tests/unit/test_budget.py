@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.budget import Budget
+from ingress.websocket.budget import Budget
 
 
 def test_nobody_is_ended_while_all_together_hold_less() -> None:

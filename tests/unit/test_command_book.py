@@ -1,4 +1,4 @@
-from ingress.command_book import MAX_LIFETIME_S, MICROS, REMEMBERED_S, CommandBook
+from ingress.commands.book import MAX_LIFETIME_S, MICROS, REMEMBERED_S, CommandBook
 from schemas.commands import Command, CommandResult, Outcome
 
 NOW = 1_701_944_130_000_000

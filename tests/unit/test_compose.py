@@ -154,6 +154,16 @@ def test_no_port_is_open_beyond_this_machine() -> None:
             assert port.startswith("127.0.0.1:")
 
 
+def test_every_package_within_a_package_is_installed() -> None:
+    named = PROJECT["tool"]["setuptools"]["packages"]
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in named
+        for path in ROOT.joinpath(package.partition(".")[0]).rglob("__init__.py")
+    }
+    assert found == set(named)
+
+
 def test_the_image_holds_every_package_and_runs_without_root() -> None:
     dockerfile = ROOT.joinpath("Dockerfile").read_text(encoding="utf-8")
     named = PROJECT["tool"]["setuptools"]["packages"]

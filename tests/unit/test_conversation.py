@@ -4,15 +4,15 @@ from typing import Any, cast
 
 from websockets.server import ServerProtocol
 
-from ingress import versions
-from ingress.budget import Budget
+from ingress.commands.downstream import Downstream
+from ingress.commands.line import WebsocketLine
 from ingress.conversation import Conversation
-from ingress.downstream import Downstream
 from ingress.exchange import Exchange
-from ingress.line import WebsocketLine
-from ingress.message_connection import MessageConnection
 from ingress.pace import Pace
-from ingress.session import Session
+from ingress.protocol import versions
+from ingress.protocol.session import Session
+from ingress.websocket.budget import Budget
+from ingress.websocket.message_connection import MessageConnection
 
 
 class Attached:

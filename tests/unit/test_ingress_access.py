@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ingress import basic, tls
-from ingress.attempts import Attempts
-from ingress.basic import Credentials
 from ingress.errors import AccessError, PasswordFileError, TlsFileError
-from ingress.passwords import HASHER, PasswordFile, enter, parse
+from ingress.security import basic, tls
+from ingress.security.attempts import Attempts
+from ingress.security.basic import Credentials
+from ingress.security.passwords import HASHER, PasswordFile, enter, parse
 from ingress.settings import IngressSettings
 from runtime.settings import describe_errors
 

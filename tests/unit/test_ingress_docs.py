@@ -7,8 +7,8 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 
 from ingress import metrics
+from ingress.protocol.versions import action_label
 from ingress.settings import IngressSettings
-from ingress.versions import action_label
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingress.password_command import main
-from ingress.passwords import PasswordFile, enter
+from ingress.security.password_command import main
+from ingress.security.passwords import PasswordFile, enter
 
 PASSWORD = b"0123456789abcdef"
 

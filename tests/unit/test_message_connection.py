@@ -10,9 +10,9 @@ from websockets.http11 import Request
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
-from ingress.budget import Budget
-from ingress.message_connection import MessageConnection
-from ingress.short_frames import text_frame, text_within
+from ingress.websocket.budget import Budget
+from ingress.websocket.message_connection import MessageConnection
+from ingress.websocket.short_frames import text_frame, text_within
 
 LIMIT = 70_000
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.relayed_session import RelayedSession
-from ingress.versions import VERSIONS
+from ingress.protocol.relayed_session import RelayedSession
+from ingress.protocol.versions import VERSIONS
 from schemas.codec import frame_codec
 from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay_kit import write_export
 
-from ingress.versions import VERSIONS
+from ingress.protocol.versions import VERSIONS
 from processor.replay.errors import Rejected, UsageError
 from processor.replay.logs.correlation import FROM_CHARGE_POINT, FROM_EITHER, Correlation
 from processor.replay.logs.entries import Entry, LogReader, Other, Source

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.session import Mode, Outgoing, Pending, Received, Refusal, Session
-from ingress.version import Authorization, Needs
-from ingress.versions import VERSIONS
+from ingress.protocol.session import Mode, Outgoing, Pending, Received, Refusal, Session
+from ingress.protocol.version import Authorization, Needs
+from ingress.protocol.versions import VERSIONS
 from schemas.codec import frame_codec
 from schemas.ocppj import Call
 from schemas.records import TransactionIdRequest

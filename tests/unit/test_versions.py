@@ -10,11 +10,11 @@ from ocpp.messages import CallResult as PackageResult
 from ocpp.messages import _validate_payload
 from schema_examples import PACKAGES, actions, example, request_schema
 
-from ingress import ocpp2, ocpp16
-from ingress.session import Mode, Objection, Pending, Received, Refusal, Session
-from ingress.validation import load_schema
-from ingress.version import Authorization, ErrorCodes
-from ingress.versions import VERSIONS, choose
+from ingress.protocol import ocpp2, ocpp16
+from ingress.protocol.session import Mode, Objection, Pending, Received, Refusal, Session
+from ingress.protocol.validation import load_schema
+from ingress.protocol.version import Authorization, ErrorCodes
+from ingress.protocol.versions import VERSIONS, choose
 from schemas.ocppj import Call
 
 NOW = 1_701_944_130_486_000_000  # 2023-12-07T10:15:30.486Z

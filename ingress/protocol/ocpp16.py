@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from reprlib import repr as shown
 from typing import Any, Final
 
-from ingress import answers
 from ingress.errors import UnanswerableError
-from ingress.validation import Validator, load_schema
-from ingress.version import Action, Command, ErrorCodes, Facts, Needs, Payload, Version
+from ingress.protocol import answers
+from ingress.protocol.validation import Validator, load_schema
+from ingress.protocol.version import Action, Command, ErrorCodes, Facts, Needs, Payload, Version
 from schemas.records import TransactionIdRequest
 
 PROTOCOL: Final = "ocpp1.6"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ingress.ocpp16 import OCPP16
-from ingress.ocpp21 import OCPP21
-from ingress.ocpp201 import OCPP201
-from ingress.version import Version
+from ingress.protocol.ocpp16 import OCPP16
+from ingress.protocol.ocpp21 import OCPP21
+from ingress.protocol.ocpp201 import OCPP201
+from ingress.protocol.version import Version
 
 VERSIONS: Final[Mapping[str, Version]] = {row.protocol: row for row in (OCPP21, OCPP201, OCPP16)}
 

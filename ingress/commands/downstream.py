@@ -1,6 +1,6 @@
 """Commands from Kafka to the charge points that are connected here, and their results back.
 
-Every instance follows both topics (`ingress.command_book`). One that holds a connection of the
+Every instance follows both topics (`ingress.commands.book`). One that holds a connection of the
 command's charge point writes `sent`, and sends the CALL if the log shows that its record was the
 first. So a command is sent once at most. Results for commands that nobody sent in time, or whose
 instance died before it wrote one, are written by whichever instance comes first; readers take the
@@ -20,12 +20,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ingress.command_book import MICROS, REMEMBERED_S, CommandBook
+from ingress.commands.book import MICROS, REMEMBERED_S, CommandBook
 from ingress.durable import DurableProducer
 from ingress.errors import AnswerLostError, NotSentError
 from ingress.metrics import COMMANDS
-from ingress.session import Answer
-from ingress.version import Version
+from ingress.protocol.session import Answer
+from ingress.protocol.version import Version
 from schemas.codec import Codec
 from schemas.commands import MAX_COMMAND_ID, Command, CommandResult, Outcome
 from schemas.errors import CodecError

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ingress import ocpp2
-from ingress.version import Version
+from ingress.protocol import ocpp2
+from ingress.protocol.version import Version
 
 _SCHEMAS: Final = "ocpp.v201.schemas"
 

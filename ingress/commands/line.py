@@ -8,9 +8,9 @@ from websockets.exceptions import ConnectionClosed
 
 from ingress.errors import AnswerLostError, NotSentError
 from ingress.exchange import Exchange
-from ingress.session import Answer, Session
+from ingress.protocol.session import Answer, Session
+from ingress.protocol.version import Version
 from ingress.turns import Turns
-from ingress.version import Version
 from schemas.ocppj import Call
 
 _GONE: Final = "the connection ended before the answer"

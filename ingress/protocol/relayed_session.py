@@ -7,8 +7,8 @@ what is wrong with it, and its bytes go on as they came.
 
 from typing import Final
 
-from ingress.validation import Violation, shorten
-from ingress.version import Version
+from ingress.protocol.validation import Violation, shorten
+from ingress.protocol.version import Version
 from schemas import ocppj
 from schemas.errors import MalformedFrameError
 from schemas.frames import INBOUND, OUTBOUND, Direction, Kind, OcppFrame

@@ -1,6 +1,6 @@
 """Answers that OCPP 1.6, 2.0.1 and 2.1 have in common."""
 
-from ingress.version import Facts, Payload
+from ingress.protocol.version import Facts, Payload
 from schemas.timestamps import format_micros
 
 

@@ -10,8 +10,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode, Opcode
 from websockets.protocol import State
 
-from ingress.budget import Budget
 from ingress.metrics import OVER_BUDGET, REFUSED
+from ingress.websocket.budget import Budget
 
 DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 """Frames that are, or are a part of, a message."""

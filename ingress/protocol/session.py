@@ -14,8 +14,16 @@ import msgspec
 import orjson
 
 from ingress.errors import UnanswerableError
-from ingress.validation import Violation, shorten
-from ingress.version import UNREADABLE_ID, Action, Authorization, Facts, Needs, Payload, Version
+from ingress.protocol.validation import Violation, shorten
+from ingress.protocol.version import (
+    UNREADABLE_ID,
+    Action,
+    Authorization,
+    Facts,
+    Needs,
+    Payload,
+    Version,
+)
 from schemas import ocppj
 from schemas.errors import MalformedFrameError, UnknownMessageTypeError
 from schemas.frames import INBOUND, OUTBOUND, Direction, OcppFrame

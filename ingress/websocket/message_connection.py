@@ -8,8 +8,8 @@ from websockets.protocol import Protocol as WebsocketProtocol
 from websockets.protocol import State
 from websockets.streams import StreamReader
 
-from ingress.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
-from ingress.short_frames import text_frame, text_within
+from ingress.websocket.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
+from ingress.websocket.short_frames import text_frame, text_within
 
 
 class Listener(Protocol):

@@ -1,10 +1,10 @@
 """What the settings of OCPP's security profiles come to."""
 
-from ingress.access import Access, ByCertificate, ByPassword, Open
-from ingress.attempts import Attempts
-from ingress.passwords import PasswordFile
+from ingress.security.access import Access, ByCertificate, ByPassword, Open
+from ingress.security.attempts import Attempts
+from ingress.security.passwords import PasswordFile
+from ingress.security.tls import Tls
 from ingress.settings import WITH_CERTIFICATE, WITH_PASSWORD, WITH_TLS, IngressSettings
-from ingress.tls import Tls
 
 
 class Security:

@@ -3,10 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ingress import answers
 from ingress.errors import UnanswerableError
-from ingress.validation import Validator, load_schema
-from ingress.version import Action, Authorization, Command, ErrorCodes, Facts, Needs, Payload
+from ingress.protocol import answers
+from ingress.protocol.validation import Validator, load_schema
+from ingress.protocol.version import (
+    Action,
+    Authorization,
+    Command,
+    ErrorCodes,
+    Facts,
+    Needs,
+    Payload,
+)
 
 Answers = Mapping[str, Callable[[Facts], Payload]]
 

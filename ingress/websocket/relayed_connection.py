@@ -7,7 +7,7 @@ from typing import Any
 from websockets.frames import Frame
 from websockets.http11 import Request, Response
 
-from ingress.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
+from ingress.websocket.bounded_connection import DATA, FRAME_BYTES, BoundedConnection
 
 
 class RelayedConnection(BoundedConnection):

@@ -1,11 +1,11 @@
-"""What one OCPP version is to the session: a table row (`ingress.versions` lists the rows)."""
+"""What one OCPP version is to the session: a table row (`versions` lists the rows)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ingress.validation import Validator
+from ingress.protocol.validation import Validator
 from schemas.records import TransactionIdRequest
 
 Payload: TypeAlias = dict[str, Any]

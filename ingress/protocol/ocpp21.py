@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from ingress import answers, ocpp2
-from ingress.version import Facts, Payload, Version
+from ingress.protocol import answers, ocpp2
+from ingress.protocol.version import Facts, Payload, Version
 
 _SCHEMAS: Final = "ocpp.v21.schemas"
 

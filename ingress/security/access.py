@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from ingress import basic, tls
-from ingress.attempts import Attempts
 from ingress.errors import AccessError
-from ingress.passwords import PasswordFile
+from ingress.security import basic, tls
+from ingress.security.attempts import Attempts
+from ingress.security.passwords import PasswordFile
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="chargelog", charset="UTF-8"'}
 _RETRY_AFTER: Final = {"Retry-After": "60"}

@@ -10,7 +10,7 @@ from typing import Final
 
 from ingress import identity
 from ingress.errors import IdentityError
-from ingress.passwords import LENGTHS, enter
+from ingress.security.passwords import LENGTHS, enter
 from runtime.settings import EXIT_USAGE, ServiceSettings, from_environment
 
 _VARIABLE: Final = "INGRESS_PASSWORD_FILE"

@@ -1,0 +1,1 @@
+"""Who may connect: OCPP's security profiles."""

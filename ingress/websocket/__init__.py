@@ -1,0 +1,1 @@
+"""The websocket of a charge point, and what it may hold."""
