@@ -10,7 +10,6 @@ import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias
 
 import orjson
@@ -82,12 +81,7 @@ class Subscriber:
         self._here.recv()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.join()
 
