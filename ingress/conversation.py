@@ -27,11 +27,11 @@ class Conversation:
         "_downstream",
         "_exchange",
         "_going_on",
+        "_has_paused",
         "_line",
         "_loop",
         "_over",
         "_pace",
-        "_paused",
         "_pausing",
         "_session",
         "_unread",
@@ -56,7 +56,7 @@ class Conversation:
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._pausing: asyncio.TimerHandle | None = None
-        self._paused = False
+        self._has_paused = False
         self._going_on = False
         self._unread = False
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -85,8 +85,8 @@ class Conversation:
         """
         if self.turns.taken or self._pausing is not None:
             return False
-        if self._paused:
-            self._paused = False
+        if self._has_paused:
+            self._has_paused = False
             return True
         delay = self._pace.delay(self._loop.time())
         if delay <= 0:
@@ -160,5 +160,5 @@ class Conversation:
 
     def _after_pause(self) -> None:
         self._pausing = None
-        self._paused = True
+        self._has_paused = True
         self._go_on()
