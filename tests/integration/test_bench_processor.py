@@ -1,11 +1,7 @@
 """The processor's benchmark runs, and notices a contender that does something else."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from bench_kit import quick
 
 from bench.backlog import Backlog
 from devstack.existing import ExistingKafka
@@ -15,7 +11,6 @@ from schemas.topics import TopicNames
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 PARTITIONS = 2
 
 
@@ -23,32 +18,16 @@ PARTITIONS = 2
 def test_the_processor_and_a_raw_loop_do_the_same_work(
     case: str, kafka: KafkaBroker | ExistingKafka
 ) -> None:
-    done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "bench", case, "--size", "quick"],
-        cwd=ROOT,
-        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"BENCH {case}" in done.stdout
-    assert "/chargelog " in done.stdout
-    assert " vs=raw-loop\n" in done.stdout
+    printed = quick(case, kafka)
+    assert f"BENCH {case}" in printed
+    assert "/chargelog " in printed
+    assert " vs=raw-loop\n" in printed
 
 
 def test_recovery_is_compared_with_faust_s_own(kafka: KafkaBroker | ExistingKafka) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "recovery", "--size", "quick"],
-        cwd=ROOT,
-        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = quick("recovery", kafka)
     for line in ("recovery/chargelog", "recovery.memory/chargelog"):
-        assert f"BENCH {line} " in done.stdout
+        assert f"BENCH {line} " in printed
 
 
 class Misdirected(TopicNames, frozen=True):

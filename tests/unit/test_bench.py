@@ -1,12 +1,10 @@
 """The benchmarks run: every case at its quick size, and what they print can be read."""
 
 import re
-import subprocess
-import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
+from bench_kit import bench, quick
 
 from bench.__main__ import all_cases
 from bench.charging import SESSION_FRAMES, ChargePoint, ChargePoint16, fleet_frames
@@ -16,26 +14,13 @@ from processor.reducer import reduce
 from processor.state import MemoryRows
 from processor.tariff import Tariffs
 
-ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"BENCH [\w.-]+/[\w.-]+ [0-9.]+(?:e[+-]\d+)? \S+ ratio=\d+\.\d\d vs=\S+")
 NO_BROKER = ["codec", "reducer", "replay_file", "replay_memory"]
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("case", NO_BROKER)
 def test_a_case_prints_figures_with_their_peers(case: str) -> None:
-    done = bench(case, "--size", "quick")
-    assert done.returncode == 0, done.stderr
-    headline, *lines = done.stdout.splitlines()
+    headline, *lines = quick(case).splitlines()
     assert headline.startswith(f"# {case}: ")
     assert lines
     assert [line for line in lines if not LINE.fullmatch(line)] == []

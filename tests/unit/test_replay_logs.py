@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,14 +287,33 @@ def test_formats_and_compressions_are_recognised_by_content(tmp_path: Path) -> N
         reader_for(str(export), "stev", None)
 
 
-def test_a_compressed_file_that_breaks_off_says_so(tmp_path: Path) -> None:
-    lines = [frame(BOOT, action="BootNotification", at=at) for at in range(1, 5000)]
-    export = write_export(tmp_path / "a", lines)
-    for compress in COMPRESSIONS:
-        (tmp_path / "b").write_bytes(compress(export.read_bytes())[:-20])
-        reader = reader_for(str(tmp_path / "b"), "jsonl", None)
-        *_, last = History([Log(str(tmp_path / "b"), reader)])
+@pytest.mark.parametrize(
+    ("compress", "readable"),
+    [
+        (gzip.compress, lambda data: zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)),
+        (
+            zstandard.compress,
+            lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+        ),
+        (bz2.compress, lambda data: bz2.BZ2Decompressor().decompress(data)),
+        (lzma.compress, lambda data: lzma.LZMADecompressor().decompress(data)),
+    ],
+    ids=["gzip", "zstd", "bzip2", "xz"],
+)
+def test_of_a_compressed_file_that_breaks_off_each_whole_line_is_read(
+    tmp_path: Path, compress: Compress, readable: Compress
+) -> None:
+    lines = [frame(BOOT, action="BootNotification", at=at * 7919) for at in range(1, 20_000)]
+    whole = compress(write_export(tmp_path / "a", lines).read_bytes())
+    path = tmp_path / "b"
+    log = Log(str(path), reader_for(str(tmp_path / "a"), "jsonl", None))
+    for cut in (20, len(whole) // 3, len(whole) // 2):
+        path.write_bytes(whole[:-cut])
+        expected = readable(whole[:-cut]).count(b"\n")
+        *read, last = History([log])
+        assert [entry.line for entry in read] == list(range(1, expected + 1))
         assert isinstance(last.content, Rejected)
+        assert (last.content.reason, last.line) == ("file broken off", expected + 1)
 
 
 def test_the_zstd_library_still_takes_a_cut_file_for_a_whole_one() -> None:

@@ -52,8 +52,20 @@ def _zstd(file: BinaryIO) -> BinaryIO:
     return io.BufferedReader(_Zstd(file), _BUFFER)
 
 
+class _Gzip(gzip.GzipFile):
+    """Gives what it has read, where `GzipFile.readinto` first fills the whole buffer.
+
+    Of a file that breaks off, the lines of up to a buffer's size would be lost with it.
+    """
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - anything that takes bytes
+        data = self.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def _gzip(file: BinaryIO) -> BinaryIO:
-    return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file)), _BUFFER)
+    return io.BufferedReader(cast("io.RawIOBase", _Gzip(fileobj=file)), _BUFFER)
 
 
 def _bz2(file: BinaryIO) -> BinaryIO:
