@@ -12,6 +12,7 @@ from rich.console import Console
 
 from processor.replay import report
 from processor.replay.against import TOPIC, Kafka
+from processor.replay.cluster import topics_of
 from processor.replay.command_line import PROG, Options, parse
 from processor.replay.errors import UsageError
 from processor.replay.exporting import Exported, export
@@ -65,12 +66,13 @@ def _run(
     kafka = Kafka(settings.kafka_bootstrap_servers, settings.schema_registry_url)
     if options.differences is not None and options.against is None:
         raise UsageError("--differences lists what --diff finds; say what to compare with")
+    target, tariffs = _target(options, settings), _tariffs(tariff_file)
     request = Request(
-        source=_source(options, settings),
-        target=_target(options, settings),
+        source=_source(options, settings),  # last, since it may wait for Kafka
+        target=target,
         lanes=settings.partitions,
         selection=options.selection,
-        tariffs=_tariffs(tariff_file),
+        tariffs=tariffs,
         processes=options.processes,
         folder=options.checkpoint,
         resume=options.resume,
@@ -128,6 +130,7 @@ def _import(
 ) -> int:
     source = files(list(options.logs), options.form, options.zone)
     names = TopicNames(settings.topic_prefix)
+    topics_of(settings.kafka_bootstrap_servers)  # if Kafka is not there, that is said at once
     ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
     codec = frame_codec(registry_at(settings.schema_registry_url), names.frames)
     topic = Topic(settings.kafka_bootstrap_servers, names.frames, codec)

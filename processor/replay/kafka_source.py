@@ -5,11 +5,13 @@ Offsets are never committed and no group is joined: live consumers do not notice
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from processor.replay.cluster import topics_of, unreachable
 from processor.replay.errors import ReplayError
 
 _TIMEOUT_S: Final = 15.0
@@ -49,19 +51,19 @@ def bounds_of(bootstrap_servers: str, topic: str) -> dict[int, Bounds]:
     Raises:
         ReplayError: The topic does not exist, or Kafka does not answer.
     """
-    consumer = _consumer(bootstrap_servers)
-    try:
-        found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-        if found.error is not None:
-            raise ReplayError(f"topic {topic} on {bootstrap_servers}: {found.error.str()}")
+    found = topics_of(bootstrap_servers).get(topic)
+    if found is None:
+        raise ReplayError(
+            f"there is no topic {topic} on {bootstrap_servers}; correct its name, TOPIC_PREFIX or "
+            "KAFKA_BOOTSTRAP_SERVERS"
+        )
+    if found.error is not None:
+        raise ReplayError(f"topic {topic} on {bootstrap_servers}: {found.error.str()}")
+    with _asking(bootstrap_servers) as consumer:
         return {
             number: Bounds(*_watermarks(consumer, TopicPartition(topic, number)))
             for number in sorted(found.partitions)
         }
-    except KafkaException as error:
-        raise _unreachable(bootstrap_servers, error) from error
-    finally:
-        consumer.close()
 
 
 def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:
@@ -70,20 +72,16 @@ def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:
     A transaction's end is written to the partition a moment after `commit_transaction` has
     returned; until then a reader of committed records is told that the partition ends before it.
     """
-    consumer = _consumer(bootstrap_servers, isolation="read_uncommitted")
-    try:
+    with _asking(bootstrap_servers, isolation="read_uncommitted") as consumer:
         return _watermarks(consumer, partition)[1]
-    except KafkaException as error:
-        raise _unreachable(bootstrap_servers, error) from error
-    finally:
-        consumer.close()
 
 
 def records_from(
     bootstrap_servers: str, partition: TopicPartition, start: int | None
 ) -> list[TopicRecord]:
     """The partition's records from an offset, or from its first, to the end; few, so in memory."""
-    low, end = bounds_of(bootstrap_servers, partition.topic)[partition.partition]
+    with _asking(bootstrap_servers) as consumer:
+        low, end = _watermarks(consumer, partition)
     bounds = {partition.partition: Bounds(low if start is None else start, end)}
     source = KafkaSource(bootstrap_servers, partition.topic, bounds)
     try:
@@ -172,7 +170,7 @@ def _consumer(bootstrap_servers: str, isolation: str = "read_committed") -> Cons
     return Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
-            # Errors are told by `_unreachable`; librdkafka's own lines would bury that.
+            # Errors are told by ReplayErrors; librdkafka's own lines would bury them.
             "log_level": 0,
             "group.id": "chargelog-replay",
             "enable.auto.commit": False,
@@ -202,8 +200,12 @@ def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int
         return found
 
 
-def _unreachable(bootstrap_servers: str, error: KafkaException) -> ReplayError:
-    return ReplayError(
-        f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}; start it or correct "
-        "KAFKA_BOOTSTRAP_SERVERS"
-    )
+@contextmanager
+def _asking(bootstrap_servers: str, isolation: str = "read_committed") -> Iterator[Consumer]:
+    consumer = _consumer(bootstrap_servers, isolation)
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise unreachable(bootstrap_servers, error.args[0].str()) from error
+    finally:
+        consumer.close()

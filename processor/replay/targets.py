@@ -9,6 +9,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __init_
     NewTopic,
 )
 
+from processor.replay.cluster import topics_of
 from processor.replay.errors import ReplayError, UsageError
 from processor.replay.job import ToTopic
 from processor.replay.kafka_source import bounds_of
@@ -36,13 +37,7 @@ def partitions_of(target: ToTopic) -> int | None:
     Raises:
         ReplayError: Kafka does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": target.bootstrap_servers, "log_level": 0})
-    try:
-        found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(target.topic)
-    except KafkaException as error:
-        raise ReplayError(
-            f"Kafka at {target.bootstrap_servers} does not answer: {error.args[0].str()}"
-        ) from error
+    found = topics_of(target.bootstrap_servers).get(target.topic)
     return None if found is None else len(found.partitions)
 
 

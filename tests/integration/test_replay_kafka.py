@@ -3,8 +3,8 @@
 import json
 import os
 import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,8 +30,8 @@ from processor_kit import (
 )
 from replay_kit import command, environment, fleet, replay, write_export
 
-from processor.replay import kafka_source
-from processor.replay.__main__ import main
+from processor.replay import cluster
+from processor.replay.errors import ReplayError
 from processor.replay.kafka_source import bounds_of
 from processor.replay.lanes import lane_of
 from schemas.frames import OcppFrame
@@ -215,19 +215,29 @@ def test_a_replay_never_goes_into_a_topic_that_others_write(place: Place) -> Non
 
 def test_a_missing_topic_is_named(place: Place) -> None:
     done = place.replay("--topic", "nowhere")
-    assert (done.returncode, "topic nowhere on" in done.stderr) == (3, True)
+    assert (done.returncode, "there is no topic nowhere on" in done.stderr) == (3, True)
 
 
-def test_a_missing_kafka_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize("arguments", [(), ("import", "a"), ("export", "b.jsonl")])
+def test_a_kafka_that_refuses_is_named_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    write_export(tmp_path / "a", fleet(1, 10))
+    done = replay(*arguments, cwd=tmp_path, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "chargelog-replay: Kafka at 127.0.0.1:1 does not answer (Connect to ipv4#127.0.0.1:1 "
+        "failed: Connection refused); start it or correct KAFKA_BOOTSTRAP_SERVERS\n"
+    )
+
+
+def test_a_kafka_that_says_nothing_is_waited_for_in_sight(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(kafka_source, "_TIMEOUT_S", 1.0)  # as it is, that is a quarter of a minute
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    monkeypatch.setattr(sys, "argv", ["chargelog-replay"])
-    monkeypatch.chdir(tmp_path)
-    assert main() == 3
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("start it or correct KAFKA_BOOTSTRAP_SERVERS")
+    monkeypatch.setattr(cluster, "_TIMEOUT_S", 2.0)  # as it is, that is a quarter of a minute
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        servers = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ReplayError, match=f"Kafka at {servers} does not answer"):
+            bounds_of(servers, "any")
+    assert capsys.readouterr().err == f"waiting for Kafka at {servers}, which gives no answer\n"
 
 
 def test_an_import_is_seen_downstream_once_however_often_it_is_done(place: Place) -> None:
