@@ -7,6 +7,7 @@ could not be written leaves no trace.
 import hashlib
 import traceback
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,9 @@ from schemas.errors import CodecError, RegistryError
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
 from schemas.records import DeadLetter
+
+_MAX_REASON: Final = 2_000
+"""A reason names what the frame holds, which may be as large as a record of Kafka's."""
 
 
 class ChunkResult(msgspec.Struct, frozen=True):
@@ -103,7 +107,7 @@ def _dead_letter(record: SourceRecord, reason: str, error: Exception) -> DeadLet
         partition=record.partition,
         offset=record.offset,
         client_id=_text(record.key),
-        reason=reason,
+        reason=reason[:_MAX_REASON],
         traceback_hash=hashlib.sha256(place.encode()).hexdigest()[:16],
     )
 

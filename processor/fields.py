@@ -14,6 +14,9 @@ from schemas.errors import ChargelogError, TimestampError
 from schemas.frames import OcppFrame
 
 SCHEMA_VIOLATION: Final = "schema_violation"
+MAX_TEXT: Final = 255
+"""Signs of a text. OCPP allows 20 for an idTag of 1.6 and 255 for an idToken of 2.1. Texts are kept
+in rows, and a row that outgrows what Kafka takes would stop its whole partition."""
 
 _INT64: Final = 2**63
 _DIGITS: Final = 18  # always within 64 bits
@@ -103,27 +106,33 @@ def needed_text(frame: OcppFrame, payload: dict[str, Any], name: str) -> str:
     """A text the event can't do without.
 
     Raises:
-        IndigestibleFrameError: It is missing, empty or no text.
+        IndigestibleFrameError: It is missing, empty, no text or too long.
     """
     value = payload.get(name)
-    if type(value) is not str or not value:
+    if type(value) is not str or not 0 < len(value) <= MAX_TEXT:
         raise IndigestibleFrameError(
-            f"{_name(frame)}: {name} is {_shown(payload, name)}; a text is needed"
+            f"{_name(frame)}: {name} is {_shown(payload, name)}; "
+            f"a text of 1 to {MAX_TEXT} signs is needed"
         )
     return value
 
 
 def text(value: object, found: set[str]) -> str | None:
     """A text that ought to be there; a whole number counts as one, anything else is None."""
-    if type(value) is str:
+    if type(value) is str and len(value) <= MAX_TEXT:
         return value
     found.add(SCHEMA_VIOLATION)
     return str(value) if type(value) is int else None
 
 
+def written(timestamp: object) -> str | None:
+    """A date-time as it was written, to be compared with another one; None where it is none."""
+    return timestamp if type(timestamp) is str and len(timestamp) <= MAX_TEXT else None
+
+
 def moment(value: object, found: set[str]) -> int | None:
     """A date-time (OCPP 1.6 §3.14) in Unix microseconds; None where it tells no time."""
-    if type(value) is not str:
+    if type(value) is not str or len(value) > MAX_TEXT:
         found.add("timestamp_unreadable")
         return None
     if len(value) in _PLAIN_UTC and value[-1] == "Z" and value[10] == "T":

@@ -76,6 +76,9 @@ _SHIFTS: Final = {0: "", 3: "e-3"}
 _INT64: Final = 2**63
 _LONGEST: Final = 19  # digits of 2**63
 _TEXT_FIELDS: Final = ("measurand", "phase", "location", "context", "unit", "format")
+# An event must not be larger than Kafka takes; names of OCPP 2.1 have up to 50 signs.
+_MAX_SAMPLES: Final = 500
+_MAX_NAME: Final = 64
 
 
 class UnreadableSampleError(Exception):
@@ -86,12 +89,17 @@ def element_of(value: object) -> tuple[dict[str, Any], list[Any]]:
     """A meterValue element, in any OCPP version, and its sampled values.
 
     Raises:
-        UnreadableSampleError: It is no object with a list of sampled values.
+        UnreadableSampleError: It is no object with a list of sampled values, or that is too long.
     """
     sampled_values = value.get("sampledValue") if type(value) is dict else None
     if type(value) is not dict or type(sampled_values) is not list:
         raise UnreadableSampleError(
             f"a meterValue element is {shown(value):.60}, not an object with a sampledValue list"
+        )
+    if len(sampled_values) > _MAX_SAMPLES:
+        raise UnreadableSampleError(
+            f"a meterValue element has {len(sampled_values)} sampled values; "
+            f"there may be {_MAX_SAMPLES}"
         )
     return value, sampled_values
 
@@ -141,6 +149,18 @@ def read_sample(sampled: object, found: set[str]) -> Sample:
     )
 
 
+def check_name(name: str, value: object) -> None:
+    """Refuse a measurand, phase or the like that can't be one; None is one that was left out.
+
+    Raises:
+        UnreadableSampleError: It is no text, or too long.
+    """
+    if value is not None and (type(value) is not str or len(value) > _MAX_NAME):
+        raise UnreadableSampleError(
+            f"{name} of a sampledValue is {shown(value):.40}, not a text of up to {_MAX_NAME} signs"
+        )
+
+
 class _Shape(msgspec.Struct, frozen=True, gc=False):
     """All of a sampledValue but its value."""
 
@@ -157,10 +177,7 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
 @lru_cache(maxsize=1024)
 def _shape(*texts: object) -> _Shape:
     for name, value in zip(_TEXT_FIELDS, texts, strict=True):
-        if value is not None and type(value) is not str:
-            raise UnreadableSampleError(
-                f"{name} of a sampledValue is {shown(value):.40}, not a text"
-            )
+        check_name(name, value)
     measurand, phase, location, context, unit, form = cast("tuple[str | None, ...]", texts)
     measurand = measurand or REGISTER
     if unit is None:

@@ -2,6 +2,7 @@
 
 from typing import Final, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from processor.state import (
@@ -16,6 +17,9 @@ from processor.state import (
 
 MAX_KEPT: Final = 32
 """Abandoned and closed sessions kept per connector, and orphaned Stops per charge point."""
+_SELDOM: Final = 64
+_MAX_BYTES: Final = 400_000
+"""Of either kind of sessions as they are stored: Kafka takes a row of a million."""
 SAME_START_MICROS: Final = 60_000_000
 """Two Starts with the same content within a minute are one that was sent twice."""
 
@@ -165,9 +169,12 @@ def _changed(
 
 
 def _bounded(ended: tuple[_Ended, ...]) -> tuple[_Ended, ...]:
-    """Without the oldest of the last one's connector, if that has too many."""
+    """Without the oldest: of the last one's connector, and of all if they fill a row."""
     connector = ended[-1].start.connector_id
     places = [place for place, old in enumerate(ended) if old.start.connector_id == connector]
-    if len(places) <= MAX_KEPT:
-        return ended
-    return (*ended[: places[0]], *ended[places[0] + 1 :])
+    if len(places) > MAX_KEPT:
+        ended = (*ended[: places[0]], *ended[places[0] + 1 :])
+    # Only of dozens of connectors, or one that plays with numbers and long idTags.
+    while len(ended) > _SELDOM and len(msgspec.json.encode(ended)) > _MAX_BYTES:
+        ended = ended[len(ended) // 8 :]
+    return ended

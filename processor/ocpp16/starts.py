@@ -18,6 +18,7 @@ from processor.fields import (
     needed_integer,
     payload_of,
     text,
+    written,
 )
 from processor.ocpp16.history import (
     abandoned_with,
@@ -56,7 +57,7 @@ def start_called(step: Step) -> None:
         id_tag=text(payload.get("idTag"), found),
         meter_start=integer(payload.get("meterStart"), found),
         start_time=moment(timestamp, found),
-        start_text=timestamp if type(timestamp) is str else None,
+        start_text=written(timestamp),
         received_at=step.received_at,
         anomalies=tuple(sorted(found)),
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.fields import integer, moment, needed_integer, payload_of, text
+from processor.fields import integer, moment, needed_integer, payload_of, text, written
 from processor.ocpp16.history import (
     abandoned_with,
     ended_with,
@@ -37,7 +37,7 @@ def stop_called(step: Step) -> None:
     timestamp = payload.get("timestamp")
     stop = StopContent(
         meter_stop=integer(payload.get("meterStop"), found),
-        stop_text=timestamp if type(timestamp) is str else None,
+        stop_text=written(timestamp),
         id_tag=None if payload.get("idTag") is None else text(payload["idTag"], found),
     )
     if known_stop(step.history(), transaction_id, stop):

@@ -19,6 +19,7 @@ from processor.measurands import (
     REGISTER,
     Sample,
     UnreadableSampleError,
+    check_name,
 )
 from processor.readings import Reading, read_reading
 from schemas.events import Measurement
@@ -138,10 +139,7 @@ def read_sample(sampled: object, found: set[str]) -> Sample:
 def _shape(*parts: object) -> _Shape:
     *texts, multiplier = parts
     for name, value in zip(_TEXT_FIELDS, texts, strict=True):
-        if value is not None and type(value) is not str:
-            raise UnreadableSampleError(
-                f"{name} of a sampledValue is {shown(value):.40}, not a text"
-            )
+        check_name(name, value)
     measurand, phase, location, context, unit = cast("list[str | None]", texts)
     measurand = measurand or REGISTER
     if unit is None:

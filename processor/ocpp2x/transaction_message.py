@@ -6,12 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from processor.fields import (
+    MAX_TEXT,
     SCHEMA_VIOLATION,
     IndigestibleFrameError,
     integer,
     needed_text,
     payload_of,
     text,
+    written,
 )
 from processor.measurands import UnreadableSampleError
 from processor.ocpp2x.evse_samples import read_readings, read_sample
@@ -27,8 +29,6 @@ ENDED: Final = "Ended"
 _EVENT_TYPES: Final = (STARTED, UPDATED, ENDED)
 MAX_CONNECTOR: Final = 100
 """On one EVSE; there are one or two."""
-_MAX_ID: Final = 255
-"""OCPP allows 36 signs for a transactionId; it is kept, so it must not be boundless."""
 
 
 class TransactionMessage(msgspec.Struct, frozen=True):
@@ -84,14 +84,13 @@ def read_transaction_message(step: Step) -> TransactionMessage:
     if type(info) is not dict:
         raise _indigestible(step, f"transactionInfo is {shown(info):.40}; an object is needed")
     transaction_id = text(info.get("transactionId"), found)
-    if not transaction_id or len(transaction_id) > _MAX_ID:
+    if not transaction_id:
         raise _indigestible(
             step,
             f"transactionId is {shown(info.get('transactionId')):.40}; "
-            f"a text of 1 to {_MAX_ID} signs is needed",
+            f"a text of 1 to {MAX_TEXT} signs is needed",
         )
-    timestamp = payload.get("timestamp")
-    timestamp = timestamp if type(timestamp) is str else None
+    timestamp = written(payload.get("timestamp"))
     evse_id, connector_id = _evse(payload.get("evse"), found)
     reason = info.get("stoppedReason")
     return TransactionMessage(

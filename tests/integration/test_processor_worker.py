@@ -1,11 +1,15 @@
 """The worker as a process of its own, on a real Kafka; the pure fold says what must come out."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import orjson
 import pytest
 import requests
 from confluent_kafka import Producer
+from frames16 import frame
 from processor_kit import (
     EVENTS,
     FRAMES,
@@ -26,6 +30,7 @@ from processor_kit import (
 )
 
 from schemas.codec import dead_letter_codec
+from schemas.frames import Kind, OcppFrame
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
@@ -146,16 +151,40 @@ def test_poison_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
 ) -> None:
     names = TopicNames(topic_prefix)
     ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
-    good = history(charge_points=1, sessions=1)
+    # The sessions would fill rows beyond what Kafka takes if their idTags were kept whole.
+    good = [*history(charge_points=1, sessions=1), *endless_id_tags("CP0", 6)]
     records = [("CP0", b"poison"), *(("CP0", FRAMES.encode(one)) for one in good)]
     append(kafka, names.frames, records)
+    expected, rows = fold(good)
     port = free_port()
     with worker(kafka, topic_prefix, port, tmp_path / "worker.log"):
-        eventually(lambda: len(read(kafka, names.events)) == 3, "the session's events")
+        eventually(lambda: len(read(kafka, names.events)) == len(expected), "all events")
         ((key, value),) = read(kafka, names.dead_letter)
         letter = dead_letter_codec().decode(value)
         assert (key, letter.client_id, letter.offset) == (b"CP0", "CP0", 0)
         assert measured(port)["dead_letters_total"] == 1
+    assert dict(read(kafka, names.connectors_changelog)) == rows
+
+
+def endless_id_tags(client_id: str, sessions: int) -> Iterator[OcppFrame]:
+    """Sessions of a charge point that breaks the schema as far as the ingress lets it."""
+    tag = "x" * 200_000
+    for number in range(1, sessions + 1):
+        start = {"connectorId": 2, "idTag": tag, "meterStart": number, "timestamp": None}
+        stop = {"transactionId": number, "idTag": tag, "meterStop": 9, "timestamp": None}
+        for kind, action, content in (
+            ("CALL", "StartTransaction", [2, "m", "StartTransaction", start]),
+            ("CALLRESULT", "StartTransaction", [3, "m", {"transactionId": number}]),
+            ("CALL", "StopTransaction", [2, "m", "StopTransaction", stop]),
+        ):
+            yield frame(
+                orjson.dumps(content),
+                kind=cast("Kind", kind),
+                action=action,
+                message_id="m",
+                direction="inbound" if kind == "CALL" else "outbound",
+                client_id=client_id,
+            )
 
 
 def test_a_row_that_cant_be_read_ends_the_worker_with_a_message_that_names_it(
