@@ -1,11 +1,12 @@
 """Prometheus metrics of the egress."""
 
-from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-PUBLISHED: Final = Counter(
+from runtime.tallies import Tally
+
+PUBLISHED: Final = Tally(
     "chargelog_egress_published",
     "Publications that the MQTT broker acknowledged, by stream and by event type or frame kind",
     ["stream", "type"],
@@ -29,15 +30,3 @@ LAG: Final = Gauge(
     "Records between the committed offset and the log's end",
     ["topic", "partition"],
 )
-
-
-_published: Final[dict[tuple[str, str], Callable[[], None]]] = {}
-
-
-def published(stream: str, type_: str) -> None:
-    """Count a publication."""
-    # `labels` takes longer than the counting.
-    count = _published.get((stream, type_))
-    if count is None:
-        count = _published[stream, type_] = PUBLISHED.labels(stream, type_).inc
-    count()

@@ -216,11 +216,14 @@ def read_acknowledgement(body: bytes) -> tuple[int, int]:
 
 def reason_text(packet_type: int, code: int) -> str:
     """A reason code as `0x87 Not authorized`."""
-    try:
-        name = ReasonCode(packet_type, identifier=code).getName()
-    except (AssertionError, KeyError):
-        return f"0x{code:02X}"
-    return f"0x{code:02X} {name}"
+    # Brokers use codes that MQTT lists for other packets only; DISCONNECT has nearly all of them.
+    for known_by in (packet_type, PacketTypes.DISCONNECT):
+        try:
+            name = ReasonCode(known_by, identifier=code).getName()
+        except (AssertionError, KeyError, ValueError):
+            continue
+        return f"0x{code:02X} {name}"
+    return f"0x{code:02X}"
 
 
 def variable_length(number: int) -> bytes:

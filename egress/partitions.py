@@ -120,7 +120,7 @@ class Outgoing:
 
     def acknowledged(self) -> None:
         """The MQTT broker has it."""
-        metrics.published(self.publication.stream, self.publication.type)
+        metrics.PUBLISHED.counts[self.publication.stream, self.publication.type] += 1
         self._record.acknowledged()
 
     def refused(self, reason: str) -> None:

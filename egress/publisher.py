@@ -44,6 +44,8 @@ _WINDOW_311_QOS_2: Final = 20
 # MQTT 5 §3.4.2.1 (PUBACK) and §3.14.2.1 (DISCONNECT): not authorized, topic name invalid, payload
 # format invalid, packet too large. Sending the same again hardly ends differently.
 _PERMANENT_PUBACK: Final = frozenset({0x87, 0x90, 0x99})
+_TOO_LARGE: Final = 0x95
+"""MQTT has it for DISCONNECT only; mosquitto's PUBACK has it beyond `message_size_limit`."""
 _PERMANENT_DISCONNECT: Final = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})
 # Unspecified, implementation specific: it may lie with the message or with the broker.
 _DOUBTFUL_PUBACK: Final = frozenset({0x80, 0x83})
@@ -278,6 +280,9 @@ class Publisher:
             slot.delivery.refused(text)
             return
         metrics.REFUSED.labels(text).inc()
+        if code == _TOO_LARGE:
+            self._refuse(slot, f"PUBACK {text}")
+            return
         loop = asyncio.get_running_loop()
         permanent = code in _PERMANENT_PUBACK
         if permanent or code in _DOUBTFUL_PUBACK:

@@ -35,7 +35,6 @@ MAX_TOPIC_BYTES: Final = 65_535
 
 _MAX_PROPERTY_CHARACTERS: Final = 1_000
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _REQUESTS: Final[frozenset[Kind]] = frozenset({"CALL", "SEND"})
 _LENGTHS: Final[dict[Kind, int]] = {
     "CALL": 4, "SEND": 4, "CALLRESULT": 3, "CALLERROR": 5, "CALLRESULTERROR": 5,
@@ -250,5 +249,6 @@ def _check(topic: str) -> None:
 
 
 def _property_text(text: str) -> str:
-    # Brokers may close the connection on control characters (MQTT 5 §1.5.4).
-    return _CONTROL.sub(" ", text)[:_MAX_PROPERTY_CHARACTERS]
+    # Brokers close the connection on control characters and non-characters (MQTT 5 §1.5.4).
+    shortened = text[:_MAX_PROPERTY_CHARACTERS]
+    return "".join(each if each.isprintable() else " " for each in shortened)

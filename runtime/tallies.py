@@ -15,7 +15,24 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 
-class Tally(Collector):
+class _Labelled(Collector):
+    """What both have: a name, a help text, labels, and a registry that collects them.
+
+    Attributes:
+        name: As given.
+        labels: As given.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry
+    ) -> None:
+        self.name = name
+        self.labels = tuple(labels)
+        self._documentation = documentation
+        registry.register(self)  # which collects at once
+
+
+class Tally(_Labelled):
     """A counter with labels: `tally.counts[labels] += 1`.
 
     Args:
@@ -26,8 +43,6 @@ class Tally(Collector):
 
     Attributes:
         counts: The labels' values → how many.
-        name: As given.
-        labels: As given.
     """
 
     def __init__(
@@ -38,10 +53,7 @@ class Tally(Collector):
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
-        self.name = name
-        self.labels = tuple(labels)
-        self._documentation = documentation
-        registry.register(self)
+        super().__init__(name, documentation, labels, registry)
 
     def collect(self) -> Iterable[Metric]:
         """The counter as it is now."""
@@ -51,7 +63,7 @@ class Tally(Collector):
         yield family
 
 
-class Durations(Collector):
+class Durations(_Labelled):
     """A histogram of seconds with labels.
 
     Args:
@@ -60,10 +72,6 @@ class Durations(Collector):
         buckets: Upper bounds, ascending, without the infinite one.
         labels: The names of its labels.
         registry: Where it is collected from.
-
-    Attributes:
-        name: As given.
-        labels: As given.
     """
 
     def __init__(
@@ -74,16 +82,13 @@ class Durations(Collector):
         labels: Sequence[str] = (),
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        self.name = name
-        self.labels = tuple(labels)
-        self._documentation = documentation
         self._bounds = tuple(buckets)
         self._names = (*map(floatToGoString, buckets), "+Inf")
         # For each labels' values: how many in each bucket, and behind those the sum.
         self._numbers: dict[tuple[str, ...], list[float]] = {}
         if not labels:
             self._begin(())  # so that it is shown from the start
-        registry.register(self)
+        super().__init__(name, documentation, labels, registry)
 
     def observe(self, seconds: float, *labels: str) -> None:
         """Count a duration."""

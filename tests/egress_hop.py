@@ -86,17 +86,21 @@ class Hop:
         packets = PacketReader()
         while chunk := await reader.read(65_536):
             await self._not_stalled()
+            passed, refusals = bytearray(), bytearray()
             for first, body in packets.feed(chunk):
                 if first & 0xF0 == _PUBLISH:
                     packet_id, event_id = _publication(body)
                     under_way[packet_id] = event_id
                     if self.refuse:
                         self.refuse -= 1
-                        answers.write(
-                            b"\x40\x03" + packet_id.to_bytes(2, "big") + bytes((_QUOTA_EXCEEDED,))
-                        )
+                        refusals += b"\x40\x03" + packet_id.to_bytes(2, "big")
+                        refusals.append(_QUOTA_EXCEEDED)
                         continue
-                writer.write(bytes((first,)) + variable_length(len(body)) + body)
+                passed += bytes((first,)) + variable_length(len(body)) + body
+            # In one piece each: asyncio complains of further writes after a connection was cut,
+            # which may have been while it was stalled.
+            answers.write(refusals)
+            writer.write(passed)
             await writer.drain()
 
     async def _down(

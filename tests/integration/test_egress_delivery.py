@@ -28,6 +28,8 @@ from egress.connection import MqttConnection, MqttOptions, Tls
 from egress.errors import MqttConnectionError
 from egress.packets import Credentials, Will
 from egress.publisher import CAPACITY_BYTES, Publisher
+from egress.routing import route_frame
+from schemas.frames import OcppFrame
 
 pytestmark = pytest.mark.integration
 
@@ -290,6 +292,54 @@ async def test_packet_above_the_brokers_maximum_is_not_even_sent(
             await until(lambda: all(note.settled for note in notes))
             await received.wait(2)
     assert [note.reason for note in notes] == [None, "larger than the broker takes (1000 B)", None]
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_payload_above_a_limit_that_the_broker_keeps_to_itself(
+    tmp_path: Path, topic: str, qos: int
+) -> None:
+    # mosquitto names `max_packet_size` in its CONNACK, `message_size_limit` only in its refusal.
+    with (
+        MosquittoWith(tmp_path, ("message_size_limit 1000",)) as broker,
+        subscriber(broker.host, broker.port, topic) as received,
+    ):
+        async with running(options(broker.port, qos=qos), tries=1000) as publisher:
+            sizes = (1000, 1001, 10)
+            notes = [Note(topic, b"x" * size, strand="one") for size in sizes]
+            for note in notes:
+                publisher.submit(note)
+            await until(lambda: all(note.settled for note in notes))
+            await received.wait(2)
+    assert [note.reason for note in notes] == [None, "PUBACK 0x95 Packet too large", None]
+    assert [len(payload) for payload in received.payloads] == [1000, 10]
+
+
+@pytest.mark.mosquitto
+async def test_hostile_text_in_a_frame_ends_no_connection(mosquitto: Mosquitto, topic: str) -> None:
+    hostile = "\0\x1b\x9f\ufdd0\ufffe\U0010ffff/+#$"
+    raw = orjson.dumps([2, hostile, hostile, {"x": hostile}])
+    hostile_frame = OcppFrame(
+        client_id=topic.replace("/", "-") + hostile,
+        received_at_ns=1,
+        direction="inbound",
+        protocol="ocpp1.6",
+        kind="CALL",
+        message_id=hostile,
+        action=hostile,
+        raw=raw,
+        violation=f"NotImplemented: ocpp1.6 has no action {hostile}",
+        connection_id="c",
+    )
+    note = Note(topic, b"")
+    note.publication = route_frame(hostile_frame)
+    with subscriber(mosquitto.host, mosquitto.port, "ocpp/messages/+/+") as received:
+        async with running(options(mosquitto.port), tries=1) as publisher:
+            publisher.submit(note)
+            await until(lambda: note.settled)
+            await received.wait(1)
+    assert note.reason is None
+    assert orjson.loads(received.payloads[0])["payload"] == {"x": hostile}
 
 
 @pytest.mark.mosquitto

@@ -193,6 +193,15 @@ def test_pubrel() -> None:
 def test_reasons_have_names() -> None:
     assert reason_text(PacketTypes.PUBACK, 0x97) == "0x97 Quota exceeded"
     assert reason_text(PacketTypes.PUBACK, 0x42) == "0x42"
+
+
+@pytest.mark.parametrize("packet_type", [PacketTypes.CONNACK, PacketTypes.PUBACK])
+def test_every_number_that_a_broker_may_send_as_a_reason_has_a_text(packet_type: int) -> None:
+    # mosquitto's PUBACK has 0x95, which MQTT 5 §3.4.2.1 does not list there.
+    assert reason_text(packet_type, 0x95) == "0x95 Packet too large"
+    assert all(
+        reason_text(packet_type, code).startswith(f"0x{code:02X}") for code in range(0x80, 0x100)
+    )
     assert CONNACK == 0x20
 
 

@@ -123,6 +123,13 @@ def test_violation_of_a_readable_frame_is_a_property() -> None:
     assert dict(publication.properties)["violation"] == "v" * 1000
 
 
+@pytest.mark.parametrize("hostile", ["\0", "\x1b", "\x9f", "\ufdd0", "\ufffe", "\U0010ffff"])
+def test_what_makes_brokers_close_the_connection_is_in_no_property(hostile: str) -> None:
+    # MQTT 5 §1.5.4: control characters and Unicode's non-characters.
+    publication = route_frame(frame(violation=f"{hostile}é 電 😀{hostile}"))
+    assert dict(publication.properties)["violation"] == " é 電 😀 "
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
