@@ -83,13 +83,14 @@ def is_later(one: EvseTransaction, other: EvseTransaction) -> bool:
     )
 
 
-def find_ended(step: Step, transaction_id: str, evse_id: int) -> EndedTransaction | None:
-    """The newest ended transaction with the id, looked for on the EVSE first, then anywhere."""
-    for number in _places(step, evse_id):
-        for record in reversed(_ended(step, number).ended):
-            if record.transaction.id == transaction_id:
-                return record
-    return None
+def ended_with(step: Step, transaction_id: str, evse_id: int) -> list[EndedTransaction]:
+    """The ended transactions with the id: of the EVSE first, of each EVSE the newest first."""
+    return [
+        record
+        for number in _places(step, evse_id)
+        for record in reversed(_ended(step, number).ended)
+        if record.transaction.id == transaction_id
+    ]
 
 
 def put_ended(step: Step, record: EndedTransaction, old: EndedTransaction | None = None) -> None:

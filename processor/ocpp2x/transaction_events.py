@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from processor.fields import payload_of
-from processor.ocpp2x.evse_rows import drop_open, find_ended, find_open, put_ended, put_open
+from processor.fields import moment, payload_of
+from processor.ocpp2x.evse_rows import drop_open, ended_with, find_open, put_ended, put_open
 from processor.ocpp2x.evse_state import NO_EVSE, EndedTransaction, EvseTransaction
-from processor.ocpp2x.message_numbers import last_number
+from processor.ocpp2x.message_numbers import last_number, verdict
 from processor.ocpp2x.transaction_end import complete, end, give_up
 from processor.ocpp2x.transaction_message import (
     ENDED,
@@ -44,6 +44,7 @@ from processor.ocpp2x.transaction_start import (
 )
 from processor.step import Step
 
+_REUSED: Final = "transaction_id_reused"
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -55,14 +56,36 @@ def transaction_reported(step: Step) -> None:
     """
     message = read_transaction_message(step)
     opened = find_open(step, message.transaction_id, message.evse_id)
-    if opened is not None:
+    ended: list[EndedTransaction] = []
+    if opened is None or _REUSED in opened.anomalies:
+        ended = ended_with(step, message.transaction_id, message.evse_id)
+    # An id may have been used again: what was sent again, or is older, is an older transaction's.
+    own = next((record for record in ended if _was_seen(record.transaction, message)), None)
+    if opened is not None and own is None and not (ended and _is_before(message, opened)):
         _IS_OPEN[message.event_type](step, message, opened)
-        return
-    ended = find_ended(step, message.transaction_id, message.evse_id)
-    if ended is not None:
-        _IS_OVER[message.event_type](step, message, ended)
-        return
-    _IS_UNKNOWN[message.event_type](step, message)
+    elif ended:
+        if own is None:
+            since = (record for record in ended if not _is_before(message, record.transaction))
+            own = next(since, ended[0])
+        _IS_OVER[message.event_type](step, message, own)
+    else:
+        _IS_UNKNOWN[message.event_type](step, message)
+
+
+def _was_seen(transaction: EvseTransaction, message: TransactionMessage) -> bool:
+    """Whether the transaction had this very message; a clock that stands still tells nothing."""
+    if moment(message.timestamp, set()) is None:
+        return False
+    if message.event_type == STARTED:
+        return transaction.started and is_same_start(transaction, message, unless_known=False)
+    return verdict(transaction.seen, message.number, message.mark) == "again"
+
+
+def _is_before(message: TransactionMessage, transaction: EvseTransaction) -> bool:
+    """Whether an Updated or Ended is older than the transaction."""
+    time = None if message.event_type == STARTED else moment(message.timestamp, set())
+    start = transaction.start_time
+    return time is not None and start is not None and time < start
 
 
 def transaction_answered(step: Step) -> None:
@@ -116,9 +139,7 @@ def _start_late(step: Step, message: TransactionMessage, ended: EndedTransaction
 
 
 def _start_reused(step: Step, message: TransactionMessage) -> None:
-    open_transaction(
-        step, message, first_heard(step, message), {*message.found, "transaction_id_reused"}
-    )
+    open_transaction(step, message, first_heard(step, message), {*message.found, _REUSED})
 
 
 def _update_unknown(step: Step, message: TransactionMessage) -> None:
@@ -146,12 +167,17 @@ def _update(step: Step, message: TransactionMessage, opened: EvseTransaction) ->
 
 
 def _update_late(step: Step, message: TransactionMessage, ended: EndedTransaction) -> None:
-    """Readings that come after the end: they are told, and change nothing."""
+    """Readings that come after the end: they are told, and do not change it.
+
+    Whose session it was may be told by them, in time for a Started that comes even later.
+    """
     transaction = ended.transaction
     if judged(transaction, message) == "again":
         return
     tell(message, OUT_OF_ORDER)
     transaction = noted(transaction, message)
+    if transaction.id_tag is None:
+        transaction = replace(transaction, id_tag=message.id_tag)
     emit_readings(step, message, transaction)
     put_ended(step, replace(ended, transaction=transaction), ended)
 

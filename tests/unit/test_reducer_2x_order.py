@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from frames2x import START, STOP, TX, Story2x, register, the
+from frames2x import START, STOP, TOKEN, TX, Story2x, register, the
 from frames16 import kinds
 
 from processor.ocpp2x.evse_rows import MAX_ENDED
@@ -62,6 +62,54 @@ def test_a_transaction_id_used_again_is_a_session_of_its_own(ended: bool) -> Non
     assert completed["payload"]["energyUsed"] == 1.0
     assert completed["anomalies"] == ["transaction_id_reused"]
     assert story.ended(1, 26000, "2023-12-08T11:00:00Z", tx="1") == []
+
+
+@pytest.mark.parametrize("sessions", [2, 3])
+@pytest.mark.parametrize("while_open", [False, True])
+def test_a_queue_sent_again_after_its_id_was_used_again_bills_nothing_twice(
+    sessions: int,
+    while_open: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    story = Story2x()
+
+    def session(day: int, *, end: bool = True) -> list[dict[str, Any]]:
+        date, wh = f"2023-12-{day:02}", 1000 * day
+        events = story.started(0, wh, f"{date}T10:00:00Z", tx="1")
+        events += story.updated(1, wh + 200, tx="1", at=f"{date}T10:30:00Z")
+        return events + (story.ended(2, wh + 500, f"{date}T11:00:00Z", tx="1") if end else [])
+
+    last = 6 + sessions
+    for day in range(7, last + 1):
+        costs = session(day, end=day < last or not while_open)
+        assert kinds(costs).count("session_cost") == (day < last or not while_open)
+    for day in range(7, last):
+        assert session(day) == []
+    cost = the(session(last), "session_cost") if while_open else None
+    assert session(last) == []
+    if cost is not None:
+        assert cost["payload"]["energyConsumed"] == 0.5
+
+
+def test_the_late_end_of_an_abandoned_transaction_does_not_end_the_next_with_its_id() -> None:
+    story = Story2x()
+    story.started(0, 1000, tx="1")
+    story.started(0, 5000, "2023-12-08T10:00:00Z", tx="1")
+    cost = the(story.ended(1, 4000, "2023-12-07T18:00:00Z", tx="1"), "session_cost")
+    assert cost["payload"]["energyConsumed"] == 3.0
+    assert cost["payload"]["startTime"] == START
+    cost = the(story.ended(1, 7000, "2023-12-08T11:00:00Z", tx="1"), "session_cost")
+    assert cost["payload"]["energyConsumed"] == 2.0
+    # And an Updated of the first one, later still, is told as its own.
+    [reading] = story.updated(7, 3000, tx="1", at="2023-12-07T17:00:00Z")
+    assert reading["anomalies"] == ["out_of_order"]
+
+
+def test_whose_session_it_was_may_be_told_after_its_end() -> None:
+    story = Story2x()
+    story.ended(2)
+    story.updated(1, idToken=TOKEN)
+    cost = the(story.started(0, idToken=None), "session_cost")
+    assert cost["payload"]["idTag"] == "user123"
 
 
 def test_an_ended_session_without_clock_does_not_swallow_the_next_with_its_id() -> None:
