@@ -66,7 +66,7 @@ def run(size: Size) -> None:
 
 def _counted(place: Track, names: TopicNames) -> float:
     request = Request(
-        source=frames_topic(place.servers, names.frames, None),
+        source=frames_topic(place.servers, names.frames, None, None),
         target=ToNowhere(),
         lanes=_PARTITIONS,
         processes=1,

@@ -17,7 +17,7 @@ from processor.replay.command_line import PROG, Options, parse
 from processor.replay.errors import UsageError
 from processor.replay.exporting import Exported, export
 from processor.replay.importing import Imported, Topic, import_logs
-from processor.replay.job import Source, Target, ToFile, ToNowhere, ToTopic
+from processor.replay.job import FromKafka, Source, Target, ToFile, ToNowhere, ToTopic
 from processor.replay.processes import stop_signals
 from processor.replay.progress import counted, progress
 from processor.replay.registry import registry_at
@@ -105,9 +105,7 @@ def _export(
     path = Path(options.out or "")
     if path.exists() and not options.overwrite:
         raise UsageError(f"{path} is there already; write to another file, or add --overwrite")
-    source = frames_topic(
-        settings.kafka_bootstrap_servers, _frames(options, settings), settings.schema_registry_url
-    )
+    source = _topic(options, settings)
     with counted("exporting", source.size, err) as tell:
         exported = export(source, path, options.selection, stop, tell)
     if exported is None:
@@ -162,12 +160,10 @@ _COMMANDS: Final = {"run": _run, "export": _export, "import": _import}
 
 def _source(options: Options, settings: ReplaySettings) -> Source:
     if options.logs:
-        if options.topic is not None:
-            raise UsageError("--topic and log files exclude one another")
+        if options.topic is not None or options.as_of is not None:
+            raise UsageError("--topic and --as-of are of no use with log files")
         return files(list(options.logs), options.form, options.zone)
-    return frames_topic(
-        settings.kafka_bootstrap_servers, _frames(options, settings), settings.schema_registry_url
-    )
+    return _topic(options, settings)
 
 
 def _target(options: Options, settings: ReplaySettings) -> Target:
@@ -184,8 +180,13 @@ def _target(options: Options, settings: ReplaySettings) -> Target:
     return ToTopic(settings.kafka_bootstrap_servers, topic, settings.schema_registry_url)
 
 
-def _frames(options: Options, settings: ReplaySettings) -> str:
-    return options.topic or TopicNames(settings.topic_prefix).frames
+def _topic(options: Options, settings: ReplaySettings) -> FromKafka:
+    return frames_topic(
+        settings.kafka_bootstrap_servers,
+        options.topic or TopicNames(settings.topic_prefix).frames,
+        settings.schema_registry_url,
+        options.as_of,
+    )
 
 
 def _tariffs(path: Path | None) -> Tariffs:

@@ -37,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     form: str = AUTO
     zone: str | None = None
     topic: str | None = None
+    as_of: int | None = None
     out: str | None = None
     selection: Selection
     tariff: Path | None = None
@@ -69,6 +70,7 @@ def parse(argv: list[str]) -> Options:
         and (selection.since >= selection.until)
     ):
         raise UsageError("--until must be later than --since")
+    found["as_of"] = _micros(found.get("as_of"), "--as-of")
     found["logs"] = tuple(found.get("logs", ()))
     return Options(selection=selection, **found)
 
@@ -101,9 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     _add_logs(parser, "*", "log files; without any, the frames topic is read")
-    parser.add_argument(
-        "--topic", metavar="NAME", help="the frames topic (TOPIC_PREFIX + ocpp.frames)"
-    )
+    _add_topic(parser)
     parser.add_argument(
         "--out",
         metavar="OUT",
@@ -136,9 +136,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help=f"the file: {', '.join(FRAME_FORMS)}")
-    parser.add_argument(
-        "--topic", metavar="NAME", help="the frames topic (TOPIC_PREFIX + ocpp.frames)"
-    )
+    _add_topic(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     _add_selection(parser)
     _add_results(parser)
@@ -161,6 +159,15 @@ def _add_logs(parser: argparse.ArgumentParser, number: str, text: str) -> None:
     )
     parser.add_argument(
         "--zone", metavar="ZONE", help="zone of times that name none: Europe/Berlin"
+    )
+
+
+def _add_topic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--topic", metavar="NAME", help="the frames topic (TOPIC_PREFIX + ocpp.frames)"
+    )
+    parser.add_argument(
+        "--as-of", metavar="TIME", help="read the topic as it was then: what Kafka took before"
     )
 
 

@@ -14,12 +14,17 @@ VERSION: Final = 1
 
 
 class FromKafka(msgspec.Struct, frozen=True, tag="kafka"):
-    """The frames topic, up to where it ended when the run began."""
+    """The frames topic, up to where it ended when the run began, or at an earlier time.
+
+    Attributes:
+        as_of: Unix microseconds of that time, or None.
+    """
 
     bootstrap_servers: str
     topic: str
     bounds: dict[int, Bounds]
     schema_registry_url: str | None = None
+    as_of: int | None = None
 
     @property
     def size(self) -> int:

@@ -45,8 +45,13 @@ class TopicRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
-def bounds_of(bootstrap_servers: str, topic: str) -> dict[int, Bounds]:
-    """What each partition holds now.
+def bounds_of(bootstrap_servers: str, topic: str, as_of: int | None = None) -> dict[int, Bounds]:
+    """What each partition holds.
+
+    Args:
+        bootstrap_servers: Kafka.
+        topic: The topic.
+        as_of: Unix microseconds: without what Kafka took from then on; None: all that it holds now.
 
     Raises:
         ReplayError: The topic does not exist, or Kafka does not answer.
@@ -60,10 +65,26 @@ def bounds_of(bootstrap_servers: str, topic: str) -> dict[int, Bounds]:
     if found.error is not None:
         raise ReplayError(f"topic {topic} on {bootstrap_servers}: {found.error.str()}")
     with _asking(bootstrap_servers) as consumer:
-        return {
+        bounds = {
             number: Bounds(*_watermarks(consumer, TopicPartition(topic, number)))
             for number in sorted(found.partitions)
         }
+        return bounds if as_of is None else _cut(consumer, topic, bounds, as_of)
+
+
+def _cut(
+    consumer: Consumer, topic: str, bounds: dict[int, Bounds], as_of: int
+) -> dict[int, Bounds]:
+    """The bounds, but before the first record whose time is `as_of` or later."""
+    as_of_ms = -(-as_of // 1000)  # record times are whole milliseconds
+    wanted = [TopicPartition(topic, number, as_of_ms) for number in bounds]
+    found = consumer.offsets_for_times(wanted, timeout=_TIMEOUT_S)
+    # Where no record is so late, the offset is negative.
+    ends = {one.partition: one.offset for one in found if one.offset >= 0}
+    return {
+        number: Bounds(start, min(end, ends.get(number, end)))
+        for number, (start, end) in bounds.items()
+    }
 
 
 def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:

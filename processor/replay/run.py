@@ -167,13 +167,16 @@ def files(paths: list[str], form: str, zone: str | None) -> FromFiles:
     return FromFiles(tuple(logs), form, zone)
 
 
-def frames_topic(bootstrap_servers: str, topic: str, registry: str | None) -> FromKafka:
-    """The frames topic up to where it ends now, as a source.
+def frames_topic(
+    bootstrap_servers: str, topic: str, registry: str | None, as_of: int | None
+) -> FromKafka:
+    """The frames topic as a source: up to where it ends now, or ended at a time.
 
     Raises:
         ReplayError: It is not there, or Kafka does not answer.
     """
-    return FromKafka(bootstrap_servers, topic, bounds_of(bootstrap_servers, topic), registry)
+    bounds = bounds_of(bootstrap_servers, topic, as_of)
+    return FromKafka(bootstrap_servers, topic, bounds, registry, as_of)
 
 
 @contextmanager

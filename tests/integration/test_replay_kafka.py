@@ -34,6 +34,7 @@ from processor.replay import cluster
 from processor.replay.errors import ReplayError
 from processor.replay.kafka_source import bounds_of
 from processor.replay.lanes import lane_of
+from runtime.kafka import JAVA_PARTITIONER
 from schemas.frames import OcppFrame
 from schemas.headers import event_headers
 from schemas.topic_admin import ensure_topics
@@ -211,6 +212,32 @@ def test_a_replay_never_goes_into_a_topic_that_others_write(place: Place) -> Non
     again = place.replay("--out", used)
     assert again.returncode == 2
     assert "holds records already" in again.stderr
+
+
+def test_a_replay_of_the_topic_as_it_was_reads_no_further(place: Place) -> None:
+    frames = fleet(10, 2_000)
+    early, late = frames[:1_200], frames[1_200:]
+    time_ms = 1_700_000_000_000  # of Kafka, not of the frames
+    producer = Producer(
+        {"bootstrap.servers": place.kafka.bootstrap_servers, "partitioner": JAVA_PARTITIONER}
+    )
+    for part, when in ((early, time_ms - 1), (late, time_ms)):
+        for one in part:
+            producer.produce(
+                place.names.frames, FRAMES.encode(one), one.client_id.encode(), timestamp=when
+            )
+    assert producer.flush(60) == 0
+    for as_of, expected in (("2023-11-14T22:13:20Z", early), ("2023-11-14T22:13:21Z", frames)):
+        done = place.replay("--as-of", as_of, "--out", "as-of.avro", "--overwrite", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["frames"] == len(expected)
+        exported = place.replay("export", "as-of.jsonl", "--as-of", as_of, "--overwrite")
+        assert exported.returncode == 0, exported.stderr
+        assert (place.folder / "as-of.jsonl").read_bytes().count(b"\n") == len(expected)
+    before = place.replay("--as-of", "2023-01-01T00:00:00Z", "--json")
+    assert (before.returncode, json.loads(before.stdout)["frames"]) == (0, 0)
+    useless = place.replay("as-of.jsonl", "--as-of", "2023-01-01T00:00:00Z")
+    assert (useless.returncode, "no use with log files" in useless.stderr) == (2, True)
 
 
 def test_a_missing_topic_is_named(place: Place) -> None:
