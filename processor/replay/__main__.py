@@ -14,15 +14,17 @@ from processor.replay import report
 from processor.replay.against import TOPIC, Kafka
 from processor.replay.cluster import topics_of
 from processor.replay.command_line import PROG, Options, parse
-from processor.replay.errors import UsageError
-from processor.replay.exporting import Exported, export
+from processor.replay.errors import UsageError, said_by
+from processor.replay.exporting import FRAME_FORMS, Exported, export
 from processor.replay.importing import Imported, Topic, import_logs
 from processor.replay.job import FromKafka, Source, Target, ToFile, ToNowhere, ToTopic
+from processor.replay.outputs.forms import suffix_of
 from processor.replay.processes import stop_signals
 from processor.replay.progress import counted, progress
 from processor.replay.registry import registry_at
 from processor.replay.run import Interrupted, Request, files, frames_topic, perform
 from processor.replay.settings import ReplaySettings
+from processor.replay.targets import check_new, check_place
 from processor.tariff import Tariffs
 from runtime.settings import EXIT_USAGE, from_environment
 from schemas.codec import frame_codec
@@ -54,6 +56,9 @@ def main() -> int:
         _say(str(error))
         # A wrong tariff or profile is a wrong option; what happens on the way is not.
         return EXIT_USAGE if isinstance(error, UsageError) else _EXIT_FAILED
+    except OSError as error:  # a disk that is full, a folder that may not be written to
+        _say(said_by(error))
+        return _EXIT_FAILED
     except Exception:  # noqa: BLE001 - else Python's exit code, which here means differences
         traceback.print_exc()
         return _EXIT_FAILED
@@ -103,14 +108,16 @@ def _export(
     options: Options, settings: ReplaySettings, stop: threading.Event, out: Console, err: Console
 ) -> int:
     path = Path(options.out or "")
-    if path.exists() and not options.overwrite:
-        raise UsageError(f"{path} is there already; write to another file, or add --overwrite")
+    rejects = options.rejects or Path(f"{path}.rejects")
+    suffix_of(str(path), FRAME_FORMS)
+    check_new(path, overwrite=options.overwrite)
+    for one in (path, rejects):
+        check_place(one, ())
     source = _topic(options, settings)
     with counted("exporting", source.size, err) as tell:
         exported = export(source, path, options.selection, stop, tell)
     if exported is None:
         raise Interrupted(None)
-    rejects = options.rejects or Path(f"{path}.rejects")
     if exported.rejects:
         with rejects.open("w", encoding="utf-8") as file:
             file.writelines(reject.line for reject in exported.rejects)
@@ -127,12 +134,13 @@ def _import(
     options: Options, settings: ReplaySettings, stop: threading.Event, out: Console, err: Console
 ) -> int:
     source = files(list(options.logs), options.form, options.zone)
+    rejects = options.rejects or Path("import.rejects")
+    check_place(rejects, source.paths)
     names = TopicNames(settings.topic_prefix)
     topics_of(settings.kafka_bootstrap_servers)  # if Kafka is not there, that is said at once
     ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
     codec = frame_codec(registry_at(settings.schema_registry_url), names.frames)
     topic = Topic(settings.kafka_bootstrap_servers, names.frames, codec)
-    rejects = options.rejects or Path("import.rejects")
     with counted("importing", source.size, err) as tell:
         imported = import_logs(source, topic, options.selection, rejects, stop, tell)
     if imported is None:

@@ -25,3 +25,9 @@ class Rejected(ChargelogError):  # noqa: N818 - one line's fate, not the program
         self.reason = reason
         self.detail = detail
         self.line = line
+
+
+def said_by(error: OSError) -> str:
+    """What the system refused, in one line."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

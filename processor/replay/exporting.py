@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from processor.replay.errors import UsageError
 from processor.replay.job import FromKafka
 from processor.replay.kafka_source import KafkaSource
 from processor.replay.logs.export_lines import to_line
@@ -83,8 +82,6 @@ def export(
         ReplayError: The topic is not as it must be.
     """
     form = FRAME_FORMS[suffix_of(str(out), FRAME_FORMS)]()
-    if not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}")
     exported, wanted = Exported(), Wanted(selection)
     new = out.with_name(f".{out.name}.new")
     pending: list[bytes] = []

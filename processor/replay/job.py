@@ -1,5 +1,6 @@
 """What a run is to do: the same for every process, and for the run that goes on after it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -11,6 +12,15 @@ from processor.tariff import Tariffs
 
 VERSION: Final = 1
 """Of the working folder's content."""
+
+
+NEW_JOB: Final = "job.new"
+"""All that is in the folder of a run that was killed before it began."""
+_CONTENT: Final = (
+    *("job.json", NEW_JOB, "events-*", "rejects-*", "lane-*.sqlite*", "against-*"),
+    "differences-*",
+)
+"""What a folder may hold, see `Folder`."""
 
 
 class FromKafka(msgspec.Struct, frozen=True, tag="kafka"):
@@ -121,10 +131,23 @@ class Folder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
 
+    def remove(self) -> None:
+        """Delete it, but nothing that a run has not put there."""
+        for pattern in _CONTENT:
+            for path in self.path.glob(pattern):
+                path.unlink()
+        with suppress(OSError):  # somebody else's files are in it, or it is a mount point
+            self.path.rmdir()
+
     @property
     def job(self) -> Path:
         """What is to be done."""
         return self.path / "job.json"
+
+    @property
+    def new_job(self) -> Path:
+        """The same while it is written."""
+        return self.path / NEW_JOB
 
     def events(self, lane: int) -> Path:
         """A lane's part of the event file."""

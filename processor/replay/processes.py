@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from processor.replay.dealing import deal
-from processor.replay.errors import ReplayError, UsageError
+from processor.replay.errors import ReplayError, UsageError, said_by
 from processor.replay.job import Folder, FromFiles, Job
 from processor.replay.lanes import shares
 from processor.replay.tally import Tally, sum_of
@@ -256,6 +256,8 @@ def _share(  # noqa: PLR0913, PLR0917 - what a process is given
         messages.put((number, "usage", str(error)))
     except ChargelogError as error:
         messages.put((number, "failed", str(error)))
+    except OSError as error:
+        messages.put((number, "failed", said_by(error)))
     except BaseException as error:
         messages.put((number, "failed", f"process {number} of the run failed: {error!r}"))
         raise

@@ -1,7 +1,6 @@
 """A whole run: made ready, done by its processes, put together."""
 
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -31,7 +30,13 @@ from processor.replay.processes import Pace
 from processor.replay.processes import run as run_processes
 from processor.replay.selection import Selection
 from processor.replay.tally import Tally
-from processor.replay.targets import check_file, make_topic, partitions_of
+from processor.replay.targets import (
+    check_file,
+    check_folder,
+    check_place,
+    make_topic,
+    partitions_of,
+)
 from processor.replay.worker import Status
 from processor.tariff import Tariffs
 
@@ -120,6 +125,7 @@ def perform(
         Interrupted: `stop` was set.
     """
     started = time.monotonic()
+    _check_places(request)
     with _folder(request) as (folder, keeps):
         job = _job(request, folder, keeps=keeps)
         if request.against is not None:
@@ -139,7 +145,7 @@ def perform(
             if request.differences is not None:
                 with request.differences.open("wb") as file:
                     file.writelines(difference.differences_in(parts))
-        shutil.rmtree(folder.path)
+        folder.remove()
     return Outcome(
         tally=done,
         seconds=time.monotonic() - started,
@@ -193,10 +199,8 @@ def _folder(request: Request) -> Iterator[tuple[Folder, bool]]:
     except UsageError:
         if not request.resume:
             # It can't be done as it was asked for, so there is nothing to go on with.
-            shutil.rmtree(path)
+            folder.remove()
         raise
-    except OSError as error:
-        raise ReplayError(f"{error.filename or path}: {error.strerror}") from error
 
 
 def _lasting_path(request: Request) -> Path | None:
@@ -223,7 +227,19 @@ def _lasting_path(request: Request) -> Path | None:
         raise UsageError(
             f"{path} holds a run that was stopped: go on with --resume, or delete the folder"
         )
+    if not begun:
+        check_folder(path)
     return path
+
+
+def _check_places(request: Request) -> None:
+    read = [] if request.against is None else [request.against]
+    if isinstance(request.source, FromFiles):
+        read += request.source.paths
+    out = Path(request.target.path) if isinstance(request.target, ToFile) else None
+    for path in (out, _rejects_path(request), request.differences):
+        if path is not None:
+            check_place(path, read)
 
 
 def _job(request: Request, folder: Folder, *, keeps: bool) -> Job:
@@ -243,7 +259,7 @@ def _job(request: Request, folder: Folder, *, keeps: bool) -> Job:
     if isinstance(job.target, ToTopic):
         make_topic(job.target, job.lanes)
     # Whole or not at all: a run that is killed here has not begun.
-    new = folder.path / "job.new"
+    new = folder.new_job
     new.write_bytes(msgspec.json.encode(job))
     new.replace(folder.job)
     return job
@@ -296,9 +312,13 @@ def _put_together(job: Job, folder: Folder, path: Path) -> None:
 
 
 def _list_rejects(request: Request, folder: Folder, lanes: range) -> Path:
-    path = request.rejects
-    if path is None:
-        out = request.target
-        path = Path(f"{out.path}.rejects" if isinstance(out, ToFile) else "replay.rejects")
+    path = _rejects_path(request)
     rejects.assemble([folder.rejects(number) for number in lanes], path)
     return path
+
+
+def _rejects_path(request: Request) -> Path:
+    if request.rejects is not None:
+        return request.rejects
+    out = request.target
+    return Path(f"{out.path}.rejects" if isinstance(out, ToFile) else "replay.rejects")

@@ -255,3 +255,54 @@ def test_an_output_that_is_there_is_kept(tmp_path: Path) -> None:
     done = replay("frames.jsonl", "--out", "events.jsonl", "--overwrite", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "events.jsonl").read_bytes() == lines(fold(FRAMES[:100]))
+
+
+def test_a_run_deletes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    write_export(tmp_path / "frames.jsonl", FRAMES[:100])
+    (tmp_path / "mine").write_text("precious")
+    refused = replay("frames.jsonl", "--out", "events.jsonl", "--checkpoint", ".", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "holds other files" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames.jsonl", "mine"]
+    # The output, and what was put there meanwhile, stay where a run has its folder.
+    (tmp_path / "work").mkdir()
+    done = replay("frames.jsonl", "--out", "work/e.jsonl", "--checkpoint", "work", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["e.jsonl"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--rejects", "--differences"])
+def test_where_files_go_is_looked_at_before_the_run(tmp_path: Path, option: str) -> None:
+    write_export(tmp_path / "frames.jsonl", FRAMES[:100])
+    (tmp_path / "events.jsonl").touch()
+    options = ("--diff", "events.jsonl") if option == "--differences" else ("--overwrite",)
+    for path, said in (
+        ("nowhere/e.jsonl", "there is no folder nowhere"),
+        ("frames.jsonl", "frames.jsonl is read by this run"),
+    ):
+        done = replay("frames.jsonl", option, path, *options, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert not (tmp_path / "nowhere").exists()
+    assert (tmp_path / "frames.jsonl").read_bytes().count(b"\n") == 100
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_disk_that_is_full_is_named_and_the_run_can_be_resumed(
+    tmp_path: Path, long_export: Path, processes: str
+) -> None:
+    arguments = (long_export, "--out", tmp_path / "events.jsonl", "--processes", processes)
+    full = subprocess.run(  # noqa: S603 - our own interpreter
+        ["/bin/sh", "-c", 'ulimit -f 512 && exec "$@"', "sh", *command(*arguments)],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert full.returncode == 3
+    (line,) = full.stderr.splitlines()
+    assert "File too large" in line or "the checkpoint" in line
+    done = replay(*arguments, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "events.jsonl").read_bytes() == lines(fold(fleet(50, LONG)))

@@ -288,6 +288,34 @@ def test_formats_and_compressions_are_recognised_by_content(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("2024".encode("utf-16"), "UTF-16; convert it first"),
+        ("2024".encode("utf-16-be").join([b"\xfe\xff", b""]), "UTF-16; convert it first"),
+        (b"PK\x03\x04\n", "a ZIP archive; unpack it first"),
+    ],
+)
+def test_a_file_that_has_to_be_converted_first_says_how(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(UsageError, match=said):
+        reader_for(str(tmp_path / "a"), "auto", None)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_log(tmp_path: Path) -> None:
+    made = [frame(BOOT, action="BootNotification")]
+    export = write_export(tmp_path / "a", made)
+    export.write_bytes(b"\xef\xbb\xbf" + export.read_bytes())
+    log = Log(str(export), reader_for(str(export), "auto", None))
+    assert [entry.content for entry in History([log])] == made
+    (tmp_path / "p.toml").write_text("charge_point = 'A'\n[columns]\ntime = 't'\nmessage = 'm'")
+    reader = reader_of(load_profile(tmp_path / "p.toml"), UTC)
+    ((entry),) = entries(reader, "\ufefft,m\n2024-02-26T09:10:45Z,[]\n")
+    assert entry.at_ns == 1_708_938_645_000_000_000
+
+
+@pytest.mark.parametrize(
     ("compress", "readable"),
     [
         (gzip.compress, lambda data: zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)),

@@ -83,6 +83,8 @@ _OPENERS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"BZh": _bz2,
     b"\xfd7zXZ\x00": _xz,
 }
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""What some editors put before UTF-8 text; no part of it."""
 BROKEN: Final = (OSError, EOFError, zstandard.ZstdError, lzma.LZMAError)
 """What reading a broken compressed file raises."""
 
@@ -98,6 +100,8 @@ class LogFile:
         self._file = io.BufferedReader(io.FileIO(path), _BUFFER)
         start = self._file.peek(8)[:8]
         opener = next((o for magic, o in _OPENERS.items() if start.startswith(magic)), None)
+        if start.startswith(_BYTE_ORDER_MARK):
+            self._file.read(len(_BYTE_ORDER_MARK))
         self.stream: BinaryIO = self._file if opener is None else opener(self._file)
 
     @property

@@ -129,7 +129,7 @@ class CsvReader:
         clock = Clock(profile.time, self._zone)
         fixed = charge_point_of(profile.charge_point, profile.charge_point_in_path, log.path)
         # Bytes that are not UTF-8 go through as they are, so that the message's are kept.
-        text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
         rows = csv.reader(text, delimiter=profile.delimiter)
         places = self._places(next(rows, []) if profile.header else [], log.path)
         number = rows.line_num + 1

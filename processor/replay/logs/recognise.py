@@ -22,6 +22,13 @@ _READERS: Final[dict[str, Callable[[tzinfo | None], LogReader]]] = {
     "ocpp": lambda zone: TextReader(OCPP_LIBRARY, zone),
 }
 FORMATS: Final = (AUTO, *_READERS)
+_UTF_16: Final = "UTF-16; convert it first: iconv -f UTF-16 -t UTF-8"
+_REMEDIES: Final = {
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"PK\x03\x04": "a ZIP archive; unpack it first",
+}
+"""What a file begins with that holds a log, but not as it must be."""
 _LOOK_BYTES: Final = 1 << 20
 _LOOK_LINES: Final = 1000
 
@@ -72,6 +79,9 @@ def _recognised(path: str) -> str:
         return "jsonl"
     if lines[0].startswith(b"Obj\x01"):
         return "avro"
+    for start, remedy in _REMEDIES.items():
+        if lines[0].startswith(start):
+            raise UsageError(f"{path} is {remedy}")
     for name, shape in (("steve", STEVE), ("ocpp", OCPP_LIBRARY)):
         reader = TextReader(shape, None)
         if any(reader.matches(line) for line in lines):
