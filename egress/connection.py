@@ -174,8 +174,8 @@ class MqttConnection(asyncio.Protocol):
             # Also when cancelled: a half-open connection would be left behind.
             self.abort("given up")
             raise
-        keepalive = self.limits.keepalive_s
-        self._keep_alive(options.keepalive_s if keepalive is None else keepalive)
+        # 0 means that the broker does not look whether we are there; we still do.
+        self._keep_alive(self.limits.keepalive_s or options.keepalive_s)
 
     def publish(self, publication: Publication) -> int:
         """Write a publication with the next turn of the loop; its packet id.
@@ -329,14 +329,13 @@ class MqttConnection(asyncio.Protocol):
             self._listener.on_room()
 
     def _keep_alive(self, seconds: float) -> None:
-        if seconds:
-            self._timer = self._loop.call_later(seconds / 4, self._keep_alive, seconds)
-            now = self._loop.time()
-            if self._pinged and now - self._last_received >= seconds:
-                self._end(Loss(f"no answer for {seconds:.0f} s", silent=True))
-            elif min(self._last_sent, self._last_received) <= now - seconds / 2:
-                self._pinged = True
-                self._write(packets.PINGREQ_PACKET)
+        self._timer = self._loop.call_later(seconds / 4, self._keep_alive, seconds)
+        now = self._loop.time()
+        if self._pinged and now - self._last_received >= seconds:
+            self._end(Loss(f"no answer for {seconds:.0f} s", silent=True))
+        elif min(self._last_sent, self._last_received) <= now - seconds / 2:
+            self._pinged = True
+            self._write(packets.PINGREQ_PACKET)
 
     def _end(self, loss: Loss) -> None:
         self._loss = self._loss or loss

@@ -99,20 +99,17 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         Raises:
             KafkaError: Kafka refuses for good, e.g. for want of authorization.
         """
-        beside = [
-            asyncio.create_task(self._commit_regularly()),
-            asyncio.create_task(self._measure_lag()),
-        ]
+        endless = (self._read(), self._commit_regularly(), self._measure_lag())
+        tasks = [asyncio.create_task(each) for each in endless]
         try:
-            while True:
-                await self._wait_for_room()
-                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
-                # No await from here on: a rebalance can't come between reading and submitting.
-                for assigned, records in batches.items():
-                    self._submit(assigned, records)
+            # A worker that reads and no longer commits would come to a stop without a word.
+            (ended, *_), _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            error = None if ended.cancelled() else ended.exception()
+            raise error or RuntimeError(f"cancelled by something else: {ended}")
         finally:
-            for task in beside:
+            for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks)
 
     async def drain(self) -> None:
         """After `run` ended: wait for acknowledgements up to a limit, commit, leave the group."""
@@ -151,6 +148,14 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             metrics.LAG.labels(tp.topic, tp.partition)
         if self._stalled:
             self._consumer.pause(*self._partitions)
+
+    async def _read(self) -> None:
+        while True:
+            await self._wait_for_room()
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
+            # No await from here on: a rebalance can't come between reading and submitting.
+            for assigned, records in batches.items():
+                self._submit(assigned, records)
 
     def _submit(self, assigned: TopicPartition, records: list[Any]) -> None:
         partition = self._partitions.get(assigned)

@@ -396,21 +396,29 @@ async def test_broker_that_falls_silent_is_given_up(
         await until(lambda: note.settled)
 
 
-async def test_idle_connection_is_kept_with_pings() -> None:
+@pytest.mark.parametrize(
+    ("servers", "own"),
+    [
+        # Server Keep Alive 1 s, which holds in place of the client's 30 s.
+        (1, 30),
+        # Server Keep Alive 0: the server does not look; a silent one must be noticed all the same.
+        (0, 1),
+    ],
+)
+async def test_idle_connection_is_kept_with_pings(servers: int, own: int) -> None:
     pings = 0
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal pings
         await reader.read(1000)
-        # Server Keep Alive 1 s, which holds in place of the client's 30 s.
-        writer.write(b"\x20\x06\x00\x00\x03\x13\x00\x01")
+        writer.write(b"\x20\x06\x00\x00\x03\x13\x00" + bytes((servers,)))
         while await reader.read(2) == b"\xc0\x00":
             pings += 1
             writer.write(b"\xd0\x00")
         writer.close()
 
     server = await asyncio.start_server(peer, "127.0.0.1", 0)
-    async with server, running(options(server.sockets[0].getsockname()[1])):
+    async with server, running(options(server.sockets[0].getsockname()[1], keepalive_s=own)):
         await until(lambda: pings >= 3)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
 from egress_installation import FRAMES, Installation, event, frame, numbers
 from egress_kit import GuardedMosquitto, Wire
@@ -15,8 +16,9 @@ from mqtt_subscriber import Received, subscriber, until
 from devstack.existing import ExistingKafka, ExistingMqtt
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
-from egress.publisher import CAPACITY
-from egress.worker import MAX_UNRECORDED
+from egress.connection import MqttOptions
+from egress.publisher import CAPACITY, Publisher
+from egress.worker import MAX_UNRECORDED, EgressWorker
 from schemas.codec import dead_letter_codec
 from schemas.frames import OcppFrame
 
@@ -230,3 +232,30 @@ async def test_revoked_partitions_that_cannot_be_drained_are_published_by_the_ne
     seen = numbers(protocol)
     assert [n for n in seen if n < 1000] == list(range(100))
     assert [n for n in seen if n >= 1000] == list(range(1000, 1100))
+
+
+@pytest.mark.parametrize("error", [ValueError("unforeseen"), asyncio.CancelledError()])
+async def test_a_worker_that_can_not_commit_any_more_ends(
+    mqtt: MqttBroker | ExistingMqtt,
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    # An error that aiokafka does not declare, and one of its inner tasks' own end.
+    async def commit(_consumer: object, _offsets: object) -> None:
+        raise error
+
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", commit)
+    installation.write(installation.names.frames, [frame(installation.client_id, 0)])
+    options = MqttOptions(host=mqtt.host, port=mqtt.port, client_id=installation.client_id)
+    publisher = Publisher(options)
+    publishing = asyncio.create_task(publisher.run())
+    worker = EgressWorker(installation.settings, publisher)
+    await worker.start()
+    try:
+        with pytest.raises((ValueError, RuntimeError), match=r"unforeseen|_commit_regularly"):
+            await asyncio.wait_for(worker.run(), 60)
+    finally:
+        publishing.cancel()
+        await asyncio.wait({publishing})
+        await worker.close()
