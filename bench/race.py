@@ -16,8 +16,9 @@ from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 
 from bench.backlog import Backlog
-from devstack.existing import kafka_broker
+from devstack.existing import kafka_broker, named_kafka
 from devstack.process import free_port
+from runtime.kafka_access import KafkaAccess
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
@@ -81,7 +82,7 @@ class Track(msgspec.Struct, frozen=True):
 @contextmanager
 def track(partitions: int) -> Iterator[Track]:
     """On the Kafka of KAFKA_BOOTSTRAP_SERVERS, or else on one of the benchmark's own."""
-    broker = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
+    broker = kafka_broker(named_kafka())
     try:
         yield Track(broker.start().bootstrap_servers, partitions)
     finally:
@@ -126,7 +127,7 @@ def running(program: Program, names: TopicNames, place: Track) -> Iterator["Run"
 def new_topics(place: Track) -> TopicNames:
     """Topics under a prefix of their own."""
     names = TopicNames(f"bench-{uuid4().hex[:8]}.")
-    ensure_topics(place.servers, names, place.partitions)
+    ensure_topics(KafkaAccess(place.servers), names, place.partitions)
     return names
 
 

@@ -113,7 +113,7 @@ async def _story(
             messages.append(message)
             arrivals.append(arrival)
 
-    reader = TopicReader(stack.kafka.bootstrap_servers, [stack.topics.frames, stack.topics.events])
+    reader = TopicReader(stack.kafka.access, [stack.topics.frames, stack.topics.events])
     await asyncio.to_thread(reader.start)
     subscriber = MqttSubscriber(stack.mqtt.host, stack.mqtt_port, settings, receive)
     await subscriber.start()

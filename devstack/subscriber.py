@@ -14,6 +14,7 @@ from devstack.errors import StartError
 from devstack.latency import Arrival
 from devstack.settings import StackSettings
 from devstack.verdict import MqttMessage
+from runtime.kafka_access import KafkaAccess
 
 SUBSCRIPTIONS: Final = ("ocpp/#", "csms/#")
 _QOS: Final = 1
@@ -89,12 +90,12 @@ class MqttSubscriber:
 class TopicReader:
     """Reads what is added to some topics after `start`."""
 
-    def __init__(self, bootstrap_servers: str, topics: list[str]) -> None:
+    def __init__(self, kafka: KafkaAccess, topics: list[str]) -> None:
         self._topics = topics
         self._ends: list[TopicPartition] = []
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **kafka.librdkafka(),
                 "group.id": "chargelog-demo",  # asked for by the library; no offset is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

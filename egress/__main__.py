@@ -109,10 +109,8 @@ class _Service:
 
     async def run(self) -> None:
         settings = self._settings
-        await wait_for_kafka(settings.kafka_bootstrap_servers)
-        await asyncio.to_thread(
-            ensure_topics, settings.kafka_bootstrap_servers, settings.topics, settings.partitions
-        )
+        await wait_for_kafka(settings.kafka)
+        await asyncio.to_thread(ensure_topics, settings.kafka, settings.topics, settings.partitions)
         # Partitions that can't be delivered are better left to an instance that can.
         await self._publisher.wait_connected()
         self._worker = EgressWorker(settings, self._publisher)

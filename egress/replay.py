@@ -19,6 +19,7 @@ from egress.publisher import Publisher
 from egress.records import Route
 from egress.routing import Publication, traceparent_of
 from egress.watermark import Watermark
+from runtime.kafka_access import KafkaAccess
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +96,7 @@ class Replay:
 
     def __init__(
         self,
-        servers: str,
+        kafka: KafkaAccess,
         routes: Mapping[str, Route],
         publisher: Publisher,
         span: Span,
@@ -105,13 +106,13 @@ class Replay:
         """Nothing is connected yet.
 
         Args:
-            servers: Kafka's addresses.
+            kafka: Where Kafka is.
             routes: Topics that are read, and what is published of their records.
             publisher: Running.
             span: What is published again.
             progress: Told the number of records done and their total.
         """
-        self._servers = servers
+        self._kafka = kafka
         self._routes = routes
         self._publisher = publisher
         self._span = span
@@ -121,7 +122,7 @@ class Replay:
         self._submitted = 0
         self._sources: list[_Source] = []
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **kafka.aiokafka(),
             group_id=None,
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -258,7 +259,7 @@ class Replay:
 
     async def _find_sources(self) -> list[_Source]:
         consumer, span = self._consumer, self._span
-        counts = await asyncio.to_thread(_partition_counts, self._servers, list(self._routes))
+        counts = await asyncio.to_thread(_partition_counts, self._kafka, list(self._routes))
         partitions = [
             TopicPartition(topic, number)
             for topic, count in counts.items()
@@ -330,8 +331,8 @@ class _Delivery:
         self._parts.settled(published=False)
 
 
-def _partition_counts(servers: str, topics: list[str]) -> dict[str, int]:
-    known = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=_METADATA_S).topics
+def _partition_counts(kafka: KafkaAccess, topics: list[str]) -> dict[str, int]:
+    known = AdminClient(kafka.librdkafka()).list_topics(timeout=_METADATA_S).topics
     missing = [topic for topic in topics if topic not in known]
     if missing:
         raise ReplayError(f"there is no Kafka topic {', '.join(missing)}")

@@ -84,10 +84,10 @@ async def _replay(settings: EgressSettings, span: Span) -> Outcome:
     publisher = publisher_of(settings)
     publishing = asyncio.create_task(publisher.run())
     try:
-        await wait_for_kafka(settings.kafka_bootstrap_servers)
+        await wait_for_kafka(settings.kafka)
         with _progress_bar() as progress:
             replay = Replay(
-                settings.kafka_bootstrap_servers,
+                settings.kafka,
                 routes(settings),
                 publisher,
                 span,

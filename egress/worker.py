@@ -55,7 +55,7 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             revoke_drain_s: How long a rebalance waits for acknowledgements, in seconds.
         """
         self._revoke_drain_s = revoke_drain_s
-        servers = settings.kafka_bootstrap_servers
+        kafka = settings.kafka.aiokafka()
         topics = settings.topics
         registry = registry_for(settings.schema_registry_url)
         self._publisher = publisher
@@ -63,14 +63,12 @@ class EgressWorker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._partitions: dict[TopicPartition, Partition] = {}
         self._stalled = False
         self._commit_due = asyncio.Event()
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=servers, acks="all", enable_idempotence=True
-        )
+        self._producer = AIOKafkaProducer(**kafka, acks="all", enable_idempotence=True)
         self._dead_letters = DeadLetters(
             self._producer, topics.dead_letter, dead_letter_codec(registry, topics.dead_letter)
         )
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **kafka,
             group_id=settings.topic_prefix + GROUP,
             isolation_level="read_committed",
             enable_auto_commit=False,

@@ -23,6 +23,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ingress.errors import NotDurableError
 from ingress.metrics import APPEND_SECONDS, NOT_CONFIRMED
 from runtime.kafka import JAVA_PARTITIONER
+from runtime.kafka_access import KafkaAccess
 from schemas.headers import Headers
 
 log = structlog.get_logger(__name__)
@@ -52,14 +53,14 @@ class DurableProducer:
     """Appends records; knows whether Kafka is reachable.
 
     Args:
-        bootstrap_servers: Kafka's addresses.
+        kafka: Where Kafka is.
         timeout_s: How long `append` waits for the confirmation.
         probe_topic: A topic whose metadata is asked for once a second, so that `not_ready` tells
             also without traffic.
     """
 
-    def __init__(self, bootstrap_servers: str, timeout_s: float, probe_topic: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaAccess, timeout_s: float, probe_topic: str) -> None:
+        self._kafka = kafka
         self._timeout_s = timeout_s
         self._probe_topic = probe_topic
         self._producer: Producer | None = None
@@ -223,7 +224,7 @@ class DurableProducer:
     def _connect(self) -> Producer:
         return Producer(
             {
-                "bootstrap.servers": self._bootstrap_servers,
+                **self._kafka.librdkafka(),
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": JAVA_PARTITIONER,

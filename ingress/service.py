@@ -112,20 +112,18 @@ class Ingress:
         )
         await ops.start()
         self._stack.push_async_callback(ops.stop)
-        await wait_for_kafka(settings.kafka_bootstrap_servers)
+        await wait_for_kafka(settings.kafka)
         names = TopicNames(settings.topic_prefix)
-        await asyncio.to_thread(
-            ensure_topics, settings.kafka_bootstrap_servers, names, settings.partitions
-        )
+        await asyncio.to_thread(ensure_topics, settings.kafka, names, settings.partitions)
         registry = registry_for(settings.schema_registry_url)
         producer = DurableProducer(
-            settings.kafka_bootstrap_servers, settings.kafka_timeout_s, probe_topic=names.frames
+            settings.kafka, settings.kafka_timeout_s, probe_topic=names.frames
         )
         await producer.start()
         self._stack.push_async_callback(producer.stop)
         transaction_ids = TransactionIds(
             producer,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            kafka=settings.kafka,
             topic=names.transaction_ids,
             codec=transaction_id_codec(registry, names.transaction_ids),
             timeout_s=settings.kafka_timeout_s,
@@ -135,7 +133,7 @@ class Ingress:
         journal = Journal(producer, names.frames, frame_codec(registry, names.frames))
         downstream = Downstream(
             producer,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            kafka=settings.kafka,
             commands=names.commands,
             results=names.command_results,
             partitions=settings.partitions,

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 
 from ingress.durable import DurableProducer
 from ingress.errors import NotDurableError
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import Codec
 from schemas.records import TransactionIdRequest
 
@@ -57,7 +58,7 @@ class TransactionIds:
 
     Args:
         producer: Writes the requests.
-        bootstrap_servers: Kafka's addresses.
+        kafka: Where Kafka is.
         topic: Full name of the single-partition topic.
         codec: Requests ⇄ bytes.
         timeout_s: How long `assign` waits.
@@ -67,13 +68,13 @@ class TransactionIds:
         self,
         producer: DurableProducer,
         *,
-        bootstrap_servers: str,
+        kafka: KafkaAccess,
         topic: str,
         codec: Codec[TransactionIdRequest],
         timeout_s: float,
     ) -> None:
         self._producer = producer
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._partition = TopicPartition(topic, 0)
         self._codec = codec
         self._timeout_s = timeout_s
@@ -101,7 +102,7 @@ class TransactionIds:
             aiokafka.errors.KafkaError: No broker answers, or there is no such topic.
         """
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._kafka.aiokafka(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

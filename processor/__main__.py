@@ -30,8 +30,8 @@ def main() -> None:
     try:
         # First of all: a wrong tariff should not wait for Kafka to be found.
         app = create_app(settings)
-        asyncio.run(wait_for_kafka(settings.kafka_bootstrap_servers))
-        ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
+        asyncio.run(wait_for_kafka(settings.kafka))
+        ensure_topics(settings.kafka, names, settings.partitions)
     except ChargelogError as error:
         sys.stderr.write(f"{_PROG}: {error}\n")
         sys.exit(1 if isinstance(error, TopicError) else EXIT_USAGE)

@@ -27,6 +27,7 @@ from processor.settings import ProcessorSettings
 from processor.tariff import Tariffs
 from processor.web import add_pages
 from processor.writer import Group, NotWrittenError, OrderedWriter, Outcome, TransactionalWriter
+from runtime.kafka_access import KafkaAccess
 from runtime.settings import from_environment
 from schemas.codec import dead_letter_codec, event_codec, frame_codec
 from schemas.errors import ChargelogError
@@ -52,25 +53,38 @@ class KafkaBacking:
         self._settings = settings
         self._outcome = outcome
         names = outcome.names
-        self._servers = settings.kafka_bootstrap_servers
-        self._group = Group(self._servers, names.processor_app_id, names.frames)
+        self._kafka = settings.kafka
+        self._group = Group(self._kafka, names.processor_app_id, names.frames)
 
     def writer(self, partition: int) -> TransactionalWriter | OrderedWriter:
         """As the setting PROCESSOR_GUARANTEE says."""
         if self._settings.processor_guarantee == "at_least_once":
-            return OrderedWriter(self._servers, self._outcome, partition)
-        return TransactionalWriter(self._servers, self._outcome, partition, self._group)
+            return OrderedWriter(self._kafka, self._outcome, partition)
+        return TransactionalWriter(self._kafka, self._outcome, partition, self._group)
 
     def restored(
         self, partitions: Sequence[int], is_wanted: Callable[[], bool]
     ) -> Mapping[int, PartitionRows]:
         """From the changelog."""
         topic = self._outcome.names.connectors_changelog
-        return restore(self._servers, topic, partitions, is_wanted)
+        return restore(self._kafka, topic, partitions, is_wanted)
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Of the consumer group; the partition's first offset where none is committed."""
         return self._group.committed(partitions)
+
+
+def _credentials(kafka: KafkaAccess) -> Any:  # noqa: ANN401 - Faust ships no types
+    """Faust's idea of how one gets in; None: without TLS and user."""
+    context = kafka.ssl_context()
+    if kafka.has_sasl:
+        return faust.SASLCredentials(
+            username=kafka.username,
+            password=kafka.password,
+            ssl_context=context,
+            mechanism=kafka.mechanism,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ships no types
@@ -96,6 +110,7 @@ def create_app(settings: ProcessorSettings) -> Any:  # noqa: ANN401 - Faust ship
     app = faust.App(
         names.processor_app_id,
         broker=[f"aiokafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings.kafka),
         store="memory://",
         TableManager=partial(TakeOverTables, assignment=assignment),
         # The topics are the contract's (schemas.topics); Faust must not make its own idea of them.

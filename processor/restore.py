@@ -19,6 +19,7 @@ from confluent_kafka import (
 
 from processor.rows import PartitionRows
 from processor.state import RowError
+from runtime.kafka_access import KafkaAccess
 from schemas.errors import ChargelogError
 
 _BATCH: Final = 10_000
@@ -36,7 +37,7 @@ class RestoreInterruptedError(ChargelogError):
 
 
 def restore(
-    bootstrap_servers: str,
+    kafka: KafkaAccess,
     topic: str,
     partitions: Iterable[int],
     is_wanted: Callable[[], bool],
@@ -47,7 +48,7 @@ def restore(
     that was seen would be missing.
 
     Args:
-        bootstrap_servers: Kafka.
+        kafka: Where Kafka is.
         topic: The changelog.
         partitions: Which of it.
         is_wanted: Asked between batches; False gives up.
@@ -62,7 +63,7 @@ def restore(
         return rows
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka.librdkafka(),
             # librdkafka wants a group even where none is joined and nothing is committed.
             "group.id": "chargelog-processor-restore",
             "enable.auto.commit": False,

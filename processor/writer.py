@@ -18,6 +18,7 @@ from confluent_kafka import (
 
 from processor.chunk import ChunkResult
 from processor.state import encode_row
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import Codec
 from schemas.errors import ChargelogError
 from schemas.events import BusinessEvent
@@ -122,20 +123,20 @@ class TransactionalWriter:
     """
 
     def __init__(
-        self, bootstrap_servers: str, outcome: Outcome, partition: int, group: "Group"
+        self, kafka: KafkaAccess, outcome: Outcome, partition: int, group: "Group"
     ) -> None:
         self._outcome = outcome
         self._partition = partition
         self._group = group
         names = outcome.names
         self._transactional_id = f"{names.processor_app_id}-{names.frames}-{partition}"
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
 
     @cached_property
     def _producer(self) -> Producer:
         return Producer(
             {
-                "bootstrap.servers": self._bootstrap_servers,
+                **self._kafka.librdkafka(),
                 "transactional.id": self._transactional_id,
                 "compression.type": "lz4",
                 # Nobody waits for it: a commit sends at once what is left.
@@ -201,9 +202,9 @@ _FENCED: Final = {
 class Group:
     """The consumer group as a transaction names it."""
 
-    def __init__(self, bootstrap_servers: str, group_id: str, topic: str) -> None:
+    def __init__(self, kafka: KafkaAccess, group_id: str, topic: str) -> None:
         self._settings: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka.librdkafka(),
             "group.id": group_id,
             "enable.auto.commit": False,
             # Makes the broker answer with stable offsets only (KIP-447): one that is just being
@@ -262,8 +263,8 @@ class OrderedWriter:
     reached its topic.
     """
 
-    def __init__(self, bootstrap_servers: str, outcome: Outcome, partition: int) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaAccess, outcome: Outcome, partition: int) -> None:
+        self._kafka = kafka
         self._outcome = outcome
         self._partition = partition
 
@@ -271,7 +272,7 @@ class OrderedWriter:
     def _producer(self) -> Producer:
         return Producer(
             {
-                "bootstrap.servers": self._bootstrap_servers,
+                **self._kafka.librdkafka(),
                 "acks": "all",
                 "enable.idempotence": True,
                 "delivery.timeout.ms": _DELIVERY_MS,

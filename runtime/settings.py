@@ -6,12 +6,14 @@ and the table that `--help` prints.
 
 import argparse
 import sys
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.kafka_access import KafkaAccess
 
 EXIT_USAGE = 2
 """Exit code for a wrong setting or command line."""
@@ -36,6 +38,21 @@ class KafkaSettings(ServiceSettings):
     kafka_bootstrap_servers: str = Field(
         "localhost:9092", min_length=1, description="Kafka brokers, host:port[,host:port…]"
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka's security.protocol: with TLS (SSL), with a user (SASL)"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how the user is proved, where the protocol has SASL"
+    )
+    kafka_sasl_username: str | None = Field(None, description="the user")
+    kafka_sasl_password: SecretStr | None = Field(None, description="the user's password")
+    kafka_tls_ca_file: FilePath | None = Field(
+        None, description="authorities that sign the brokers' certificates; not set: the system's"
+    )
+    kafka_tls_cert_file: FilePath | None = Field(
+        None, description="client certificate, with its chain"
+    )
+    kafka_tls_key_file: FilePath | None = Field(None, description="its key, without a passphrase")
     topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
@@ -54,6 +71,43 @@ class KafkaSettings(ServiceSettings):
         pattern=r"^https?://",
         description="where set, records are written in the Confluent wire format",
     )
+
+    @property
+    def kafka(self) -> KafkaAccess:
+        """Where Kafka is and how one gets in."""
+        password = self.kafka_sasl_password
+        ca, cert, key = (
+            None if file is None else str(file)
+            for file in (self.kafka_tls_ca_file, self.kafka_tls_cert_file, self.kafka_tls_key_file)
+        )
+        return KafkaAccess(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_sasl_username,
+            None if password is None else password.get_secret_value(),
+            ca,
+            cert,
+            key,
+        )
+
+    @model_validator(mode="after")
+    def _kafka_settings_go_together(self) -> Self:
+        access, protocol = self.kafka, f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+        named = [name for name in (access.username, access.password) if name is not None]
+        if access.has_sasl and len(named) != 2:  # noqa: PLR2004 - the two of the line before
+            raise ValueError(f"KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD for {protocol}")
+        if named and not access.has_sasl:
+            raise ValueError(f"no KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD with {protocol}")
+        if any((access.ca_file, access.cert_file, access.key_file)) and not access.has_tls:
+            raise ValueError(f"no KAFKA_TLS_…_FILE with {protocol}")
+        if (access.cert_file is None) != (access.key_file is None):
+            raise ValueError("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE together, or neither")
+        try:
+            access.ssl_context()
+        except OSError as error:
+            raise ValueError(f"PEM files in KAFKA_TLS_…_FILE: {error}") from error
+        return self
 
 
 S = TypeVar("S", bound=ServiceSettings)

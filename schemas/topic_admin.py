@@ -13,6 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __init_
 )
 
 from runtime.kafka import wait_for_kafka
+from runtime.kafka_access import KafkaAccess
 from runtime.logs import configure
 from runtime.settings import KafkaSettings, load
 from schemas.errors import TopicError
@@ -24,7 +25,7 @@ _WARNINGS: Final = 5
 _CHECKED_CONFIG: Final = "cleanup.policy"
 
 
-def ensure_topics(bootstrap_servers: str, names: TopicNames, partitions: int) -> list[str]:
+def ensure_topics(kafka: KafkaAccess, names: TopicNames, partitions: int) -> list[str]:
     """Create what is missing, check what exists; returns the names of those created.
 
     Raises:
@@ -34,7 +35,7 @@ def ensure_topics(bootstrap_servers: str, names: TopicNames, partitions: int) ->
     """
     # Without its notes (6), such as "Purging 1 unserved events from background queue", with which
     # librdkafka 2.16 may end: behind an error of ours they would be the last line.
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": _WARNINGS})
+    admin = AdminClient({**kafka.librdkafka(), "log_level": _WARNINGS})
     wanted = {spec.name: spec for spec in specs(names, partitions)}
     created = _create(admin, wanted)
     problems = _problems(admin, [spec for name, spec in wanted.items() if name not in created])
@@ -100,9 +101,9 @@ def main() -> int:
     )
     configure(settings.log_level, settings.log_format)
     names = TopicNames(settings.topic_prefix)
-    asyncio.run(wait_for_kafka(settings.kafka_bootstrap_servers))
+    asyncio.run(wait_for_kafka(settings.kafka))
     try:
-        created = ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
+        created = ensure_topics(settings.kafka, names, settings.partitions)
     except TopicError as error:
         sys.stderr.write(f"chargelog-topics: {error}\n")
         return 1

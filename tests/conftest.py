@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker
+from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_broker, named_kafka
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto, MqttBroker
 from devstack.settings import StackSettings
@@ -24,7 +24,7 @@ def kafka() -> Iterator[KafkaBroker | ExistingKafka]:
     """A real Kafka, or the one that KAFKA_BOOTSTRAP_SERVERS names. Never restart or pause it here:
     tests that do so start a `KafkaBroker` of their own.
     """
-    broker = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
+    broker = kafka_broker(named_kafka())
     try:
         yield broker.start()
     finally:

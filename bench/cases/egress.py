@@ -1,6 +1,5 @@
 """The whole egress, from Kafka to mosquitto: speed by instances, latency, memory."""
 
-import os
 import socket
 import tempfile
 import threading
@@ -24,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from bench.charging import fleet_frames
 from bench.comparison import bench_line, compare
 from bench.size import Size
-from devstack.existing import ExistingKafka, kafka_broker
+from devstack.existing import ExistingKafka, kafka_broker, named_kafka
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import Mosquitto
 from devstack.process import free_port
@@ -33,6 +32,7 @@ from egress.records import routes
 from egress.settings import EgressSettings
 from runtime import logs
 from runtime.kafka import JAVA_PARTITIONER
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import frame_codec
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
@@ -49,7 +49,7 @@ def run(size: Size) -> None:
     """Records a second by instances; milliseconds from append to subscriber; MB with a backlog."""
     logs.configure("warning", "console")
     with ExitStack() as stack:
-        kafka = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")).start()
+        kafka = kafka_broker(named_kafka()).start()
         stack.callback(kafka.close)
         broker = stack.enter_context(Mosquitto())
         encode = frame_codec().encode
@@ -78,7 +78,7 @@ class _Log:
     def __init__(self, kafka: KafkaBroker | ExistingKafka) -> None:
         self.servers = kafka.bootstrap_servers
         self.names = TopicNames(f"bench-{uuid.uuid4().hex[:8]}.")
-        ensure_topics(self.servers, self.names, PARTITIONS)
+        ensure_topics(KafkaAccess(self.servers), self.names, PARTITIONS)
 
     def write(self, records: Iterable[Record]) -> None:
         """Append frames."""

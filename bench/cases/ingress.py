@@ -16,7 +16,7 @@ import uvloop
 from bench import charge_point_load as load
 from bench.comparison import compare
 from bench.size import Size
-from devstack.existing import kafka_broker
+from devstack.existing import kafka_broker, named_kafka
 from devstack.process import accepts_connections, free_port
 from devstack.service import Service
 
@@ -35,7 +35,7 @@ def run(size: Size) -> None:
     The bare server parses each frame and sends it back: no log, no validation, no state. Latencies
     are those of a heartbeat a minute and a meter value each 10 s of every charge point.
     """
-    broker = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")).start()
+    broker = kafka_broker(named_kafka()).start()
     try:
         with _bare() as bare, _ingress(broker.bootstrap_servers) as ingress:
             servers = {"chargelog": ingress, "bare-websockets": bare}

@@ -26,6 +26,7 @@ from processor.replay.logs.export_lines import from_line, to_line
 from processor.replay.run import Request, files, perform
 from processor.state import MemoryRows
 from processor.tariff import Tariffs
+from runtime.kafka_access import KafkaAccess
 
 _CHARGE_POINTS: Final = 500
 _LANES: Final = 8
@@ -75,7 +76,7 @@ def replayed(path: Path, processes: int) -> float:
         processes=processes,
     )
     begin = perf_counter()
-    outcome = perform(request, Kafka("", None), threading.Event())
+    outcome = perform(request, Kafka(KafkaAccess(""), None), threading.Event())
     seconds = perf_counter() - begin
     assert outcome.tally.total_events
     assert outcome.tally.rejects == 0

@@ -28,6 +28,7 @@ from processor.replay.kafka_source import bounds_of
 from processor.replay.run import Request, frames_topic, perform
 from processor.state import MemoryRows
 from processor.tariff import Tariffs
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import frame_codec
 from schemas.topics import TopicNames
 
@@ -66,19 +67,19 @@ def run(size: Size) -> None:
 
 def _counted(place: Track, names: TopicNames) -> float:
     request = Request(
-        source=frames_topic(place.servers, names.frames, None, None),
+        source=frames_topic(KafkaAccess(place.servers), names.frames, None, None),
         target=ToNowhere(),
         lanes=_PARTITIONS,
         processes=1,
     )
     begin = perf_counter()
-    tally = perform(request, Kafka(place.servers, None), threading.Event()).tally
+    tally = perform(request, Kafka(KafkaAccess(place.servers), None), threading.Event()).tally
     return tally.frames / (perf_counter() - begin)
 
 
 def _bare(place: Track, names: TopicNames) -> float:
     begin = perf_counter()
-    bounds = bounds_of(place.servers, names.frames)
+    bounds = bounds_of(KafkaAccess(place.servers), names.frames)
     left = sum(bound.end - bound.start for bound in bounds.values())
     consumer = Consumer(
         {

@@ -12,7 +12,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Record
 
-from runtime.kafka import JAVA_PARTITIONER
+from runtime.kafka import JAVA_PARTITIONER, why_unreachable
 from runtime.settings import EXIT_USAGE, KafkaSettings, from_environment
 from schemas.codec import command_codec, command_result_codec
 from schemas.commands import Command, CommandResult
@@ -48,8 +48,11 @@ def main(argv: list[str]) -> int:
     )
     try:
         result = _send(settings, command, arguments.expires_in + _PATIENCE_S)
-    except (KafkaException, ChargelogError) as error:
-        return _fail(f"Kafka at {settings.kafka_bootstrap_servers}: {error}", 1)
+    except KafkaException as error:
+        why = why_unreachable(settings.kafka, error)
+        return _fail(f"Kafka at {settings.kafka}: {why}", 1)
+    except ChargelogError as error:
+        return _fail(f"Kafka at {settings.kafka}: {error}", 1)
     if result is None:
         return _fail(f"nothing became of {command.command_id}: is an ingress running?", 1)
     sys.stdout.write(_printed(result) + "\n")
@@ -86,7 +89,7 @@ def _send(settings: KafkaSettings, command: Command, patience_s: float) -> Comma
     results = command_result_codec(registry, names.command_results)
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            **settings.kafka.librdkafka(),
             "group.id": f"{names.command_results}-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -123,7 +126,7 @@ def _append(settings: KafkaSettings, names: TopicNames, value: bytes, command: C
     failures: list[str] = []
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            **settings.kafka.librdkafka(),
             "partitioner": JAVA_PARTITIONER,
             "enable.idempotence": True,
             "delivery.timeout.ms": int(_CONNECT_S * 1000),

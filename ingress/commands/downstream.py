@@ -26,6 +26,7 @@ from ingress.errors import AnswerLostError, NotSentError
 from ingress.metrics import COMMANDS
 from ingress.protocol.session import Answer
 from ingress.protocol.version import Version
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import Codec
 from schemas.commands import MAX_COMMAND_ID, Command, CommandResult, Outcome
 from schemas.errors import CodecError
@@ -67,7 +68,7 @@ class Downstream:
 
     Args:
         producer: Writes the results.
-        bootstrap_servers: Kafka's addresses.
+        kafka: Where Kafka is.
         commands: Full name of the commands topic.
         results: Full name of the results topic.
         partitions: How many each of the two has.
@@ -81,7 +82,7 @@ class Downstream:
         self,
         producer: DurableProducer,
         *,
-        bootstrap_servers: str,
+        kafka: KafkaAccess,
         commands: str,
         results: str,
         partitions: int,
@@ -91,7 +92,7 @@ class Downstream:
         answer_timeout_s: float,
     ) -> None:
         self._producer = producer
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._commands = commands
         self._results = results
         self._partitions = partitions
@@ -123,7 +124,7 @@ class Downstream:
             aiokafka.errors.KafkaError: No broker answers, or there are no such topics.
         """
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers, group_id=None, enable_auto_commit=False
+            **self._kafka.aiokafka(), group_id=None, enable_auto_commit=False
         )
         await self._consumer.start()
         partitions = [

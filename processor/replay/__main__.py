@@ -68,7 +68,7 @@ def _run(
     options: Options, settings: ReplaySettings, stop: threading.Event, out: Console, err: Console
 ) -> int:
     tariff_file = options.tariff or settings.tariff_file
-    kafka = Kafka(settings.kafka_bootstrap_servers, settings.schema_registry_url)
+    kafka = Kafka(settings.kafka, settings.schema_registry_url)
     if options.differences is not None and options.against is None:
         raise UsageError("--differences lists what --diff finds; say what to compare with")
     target, tariffs = _target(options, settings), _tariffs(tariff_file)
@@ -137,10 +137,10 @@ def _import(
     rejects = options.rejects or Path("import.rejects")
     check_place(rejects, source.paths)
     names = TopicNames(settings.topic_prefix)
-    topics_of(settings.kafka_bootstrap_servers)  # if Kafka is not there, that is said at once
-    ensure_topics(settings.kafka_bootstrap_servers, names, settings.partitions)
+    topics_of(settings.kafka)  # if Kafka is not there, that is said at once
+    ensure_topics(settings.kafka, names, settings.partitions)
     codec = frame_codec(registry_at(settings.schema_registry_url), names.frames)
-    topic = Topic(settings.kafka_bootstrap_servers, names.frames, codec)
+    topic = Topic(settings.kafka, names.frames, codec)
     with counted("importing", source.size, err) as tell:
         imported = import_logs(source, topic, options.selection, rejects, stop, tell)
     if imported is None:
@@ -185,12 +185,12 @@ def _target(options: Options, settings: ReplaySettings) -> Target:
             f"{topic} is the live processor's; its consumers would see every event twice. Replay "
             "into another topic and compare, or point consumers at that one"
         )
-    return ToTopic(settings.kafka_bootstrap_servers, topic, settings.schema_registry_url)
+    return ToTopic(settings.kafka, topic, settings.schema_registry_url)
 
 
 def _topic(options: Options, settings: ReplaySettings) -> FromKafka:
     return frames_topic(
-        settings.kafka_bootstrap_servers,
+        settings.kafka,
         options.topic or TopicNames(settings.topic_prefix).frames,
         settings.schema_registry_url,
         options.as_of,

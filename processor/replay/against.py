@@ -20,6 +20,7 @@ from processor.replay.outputs.forms import suffix_of
 from processor.replay.registry import registry_at
 from processor.replay.selection import Selection, Wanted
 from processor.replay.views import Fields, ViewName, exact, flat
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import event_codec
 from schemas.errors import CodecError
 from schemas.events import PAYLOAD_TYPES, BusinessEvent
@@ -31,7 +32,7 @@ TOPIC: Final = "topic:"
 class Kafka(NamedTuple):
     """Where topics are."""
 
-    bootstrap_servers: str
+    access: KafkaAccess
     schema_registry_url: str | None
 
 
@@ -85,7 +86,7 @@ def _opened(against: str, kafka: Kafka) -> tuple[ViewName, Iterator[_There]]:
 
 def _of_topic(topic: str, kafka: Kafka) -> Iterator[Fields]:
     codec = event_codec(registry_at(kafka.schema_registry_url), topic)
-    source = KafkaSource(kafka.bootstrap_servers, topic, bounds_of(kafka.bootstrap_servers, topic))
+    source = KafkaSource(kafka.access, topic, bounds_of(kafka.access, topic))
     try:
         for number, records in source.records():
             for record in records:

@@ -4,19 +4,21 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]  # see targets
 
 from processor.replay.errors import ReplayError
+from runtime.kafka import START_IT, remedy
+from runtime.kafka_access import KafkaAccess
 
 _ATTEMPT_S: Final = 1.0
 """Enough to try each address of each broker several times."""
 _TIMEOUT_S: Final = 15.0
 
 
-def topics_of(bootstrap_servers: str) -> Mapping[str, TopicMetadata]:
+def topics_of(kafka: KafkaAccess) -> Mapping[str, TopicMetadata]:
     """The topics there are, by name.
 
     Says on stderr that it waits, if Kafka neither answers nor refuses at once.
@@ -26,14 +28,13 @@ def topics_of(bootstrap_servers: str) -> Mapping[str, TopicMetadata]:
     """
     errors: list[KafkaError] = []
     # Errors come by the callback; librdkafka's own lines would bury what is said here.
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "chargelog-replay",
-            "log_level": 0,
-            "error_cb": errors.append,
-        }
-    )
+    settings: dict[str, Any] = {
+        **kafka.librdkafka(),
+        "group.id": "chargelog-replay",
+        "log_level": 0,
+        "error_cb": errors.append,
+    }
+    consumer = Consumer(settings)
     give_up = time.monotonic() + _TIMEOUT_S
     waits = False
     try:
@@ -48,22 +49,17 @@ def topics_of(bootstrap_servers: str) -> Mapping[str, TopicMetadata]:
             consumer.poll(0)
             down = any(error.code() == KafkaError._ALL_BROKERS_DOWN for error in errors)  # noqa: SLF001 - its public name
             if down or time.monotonic() > give_up:
-                raise unreachable(bootstrap_servers, _reason(errors, failure)) from failure
+                raise unreachable(kafka, _reason(errors, failure), remedy(errors)) from failure
             if not waits:
                 waits = True
-                sys.stderr.write(
-                    f"waiting for Kafka at {bootstrap_servers}, which gives no answer\n"
-                )
+                sys.stderr.write(f"waiting for Kafka at {kafka}, which gives no answer\n")
     finally:
         consumer.close()
 
 
-def unreachable(bootstrap_servers: str, reason: str) -> ReplayError:
+def unreachable(kafka: KafkaAccess, reason: str, hint: str = START_IT) -> ReplayError:
     """What to say, and what to do, where Kafka does not answer."""
-    return ReplayError(
-        f"Kafka at {bootstrap_servers} does not answer ({reason}); start it or correct "
-        "KAFKA_BOOTSTRAP_SERVERS"
-    )
+    return ReplayError(f"Kafka at {kafka} does not answer ({reason}); {hint}")
 
 
 def _reason(errors: list[KafkaError], failure: KafkaException) -> str:

@@ -116,7 +116,7 @@ def _by_time(source: FromKafka) -> Iterator[_Frame]:
     """The partitions' frames put into each other; the same topic gives the same order."""
     codec = frame_codec(registry_at(source.schema_registry_url), source.topic)
     sources = {
-        number: KafkaSource(source.bootstrap_servers, source.topic, {number: bounds})
+        number: KafkaSource(source.kafka, source.topic, {number: bounds})
         for number, bounds in source.bounds.items()
         if bounds.start < bounds.end
     }

@@ -26,6 +26,7 @@ from processor.replay.logs.recognise import logs_of
 from processor.replay.rejects import RejectPart, assemble, reject_of
 from processor.replay.selection import Selection, Wanted
 from runtime.kafka import JAVA_PARTITIONER
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import Codec
 from schemas.errors import CodecError
 from schemas.frames import OcppFrame
@@ -61,7 +62,7 @@ class Imported(msgspec.Struct, kw_only=True):
 class Topic(msgspec.Struct, frozen=True):
     """Where frames go."""
 
-    bootstrap_servers: str
+    kafka: KafkaAccess
     name: str
     codec: Codec[OcppFrame]
 
@@ -173,8 +174,8 @@ class _Held:
         self._identities = Identities(path)
         self._newest: dict[str, int] = {}
         self._any = False
-        bounds = bounds_of(topic.bootstrap_servers, topic.name)
-        source = KafkaSource(topic.bootstrap_servers, topic.name, bounds)
+        bounds = bounds_of(topic.kafka, topic.name)
+        source = KafkaSource(topic.kafka, topic.name, bounds)
         newest = self._newest
         try:
             for _, records in source.records():
@@ -208,7 +209,7 @@ class _Appender:
         self._in_transaction = 0
         self._producer = Producer(
             {
-                "bootstrap.servers": topic.bootstrap_servers,
+                **topic.kafka.librdkafka(),
                 "transactional.id": f"{topic.name}-import",
                 "partitioner": JAVA_PARTITIONER,
                 "compression.type": "lz4",

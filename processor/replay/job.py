@@ -9,6 +9,7 @@ import msgspec
 from processor.replay.kafka_source import Bounds
 from processor.replay.selection import Selection
 from processor.tariff import Tariffs
+from runtime.kafka_access import KafkaAccess
 
 VERSION: Final = 1
 """Of the working folder's content."""
@@ -30,7 +31,7 @@ class FromKafka(msgspec.Struct, frozen=True, tag="kafka"):
         as_of: Unix microseconds of that time, or None.
     """
 
-    bootstrap_servers: str
+    kafka: KafkaAccess
     topic: str
     bounds: dict[int, Bounds]
     schema_registry_url: str | None = None
@@ -83,7 +84,7 @@ class ToFile(msgspec.Struct, frozen=True, tag="file"):
 class ToTopic(msgspec.Struct, frozen=True, tag="topic"):
     """Another events topic."""
 
-    bootstrap_servers: str
+    kafka: KafkaAccess
     topic: str
     schema_registry_url: str | None = None
 
@@ -118,6 +119,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     keeps: bool
     compares: bool = False
     version: int = VERSION
+
+    @property
+    def public(self) -> "Job":
+        """The same without user and password at Kafka: what the folder keeps."""
+        source, target = self.source, self.target
+        if isinstance(source, FromKafka):
+            source = msgspec.structs.replace(source, kafka=source.kafka.public)
+        if isinstance(target, ToTopic):
+            target = msgspec.structs.replace(target, kafka=target.kafka.public)
+        return msgspec.structs.replace(self, source=source, target=target)
 
 
 class Folder:

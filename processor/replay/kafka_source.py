@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from processor.replay.cluster import topics_of, unreachable
 from processor.replay.errors import ReplayError
+from runtime.kafka_access import KafkaAccess
 
 _TIMEOUT_S: Final = 15.0
 _POLL_S: Final = 0.1
@@ -45,26 +46,26 @@ class TopicRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
-def bounds_of(bootstrap_servers: str, topic: str, as_of: int | None = None) -> dict[int, Bounds]:
+def bounds_of(kafka: KafkaAccess, topic: str, as_of: int | None = None) -> dict[int, Bounds]:
     """What each partition holds.
 
     Args:
-        bootstrap_servers: Kafka.
+        kafka: Where Kafka is.
         topic: The topic.
         as_of: Unix microseconds: without what Kafka took from then on; None: all that it holds now.
 
     Raises:
         ReplayError: The topic does not exist, or Kafka does not answer.
     """
-    found = topics_of(bootstrap_servers).get(topic)
+    found = topics_of(kafka).get(topic)
     if found is None:
         raise ReplayError(
-            f"there is no topic {topic} on {bootstrap_servers}; correct its name, TOPIC_PREFIX or "
+            f"there is no topic {topic} on {kafka}; correct its name, TOPIC_PREFIX or "
             "KAFKA_BOOTSTRAP_SERVERS"
         )
     if found.error is not None:
-        raise ReplayError(f"topic {topic} on {bootstrap_servers}: {found.error.str()}")
-    with _asking(bootstrap_servers) as consumer:
+        raise ReplayError(f"topic {topic} on {kafka}: {found.error.str()}")
+    with _asking(kafka) as consumer:
         bounds = {
             number: Bounds(*_watermarks(consumer, TopicPartition(topic, number)))
             for number in sorted(found.partitions)
@@ -87,24 +88,24 @@ def _cut(
     }
 
 
-def end_of(bootstrap_servers: str, partition: TopicPartition) -> int:
+def end_of(kafka: KafkaAccess, partition: TopicPartition) -> int:
     """The offset after the partition's last record, be it committed or not.
 
     A transaction's end is written to the partition a moment after `commit_transaction` has
     returned; until then a reader of committed records is told that the partition ends before it.
     """
-    with _asking(bootstrap_servers, isolation="read_uncommitted") as consumer:
+    with _asking(kafka, isolation="read_uncommitted") as consumer:
         return _watermarks(consumer, partition)[1]
 
 
 def records_from(
-    bootstrap_servers: str, partition: TopicPartition, start: int | None
+    kafka: KafkaAccess, partition: TopicPartition, start: int | None
 ) -> list[TopicRecord]:
     """The partition's records from an offset, or from its first, to the end; few, so in memory."""
-    with _asking(bootstrap_servers) as consumer:
+    with _asking(kafka) as consumer:
         low, end = _watermarks(consumer, partition)
     bounds = {partition.partition: Bounds(low if start is None else start, end)}
-    source = KafkaSource(bootstrap_servers, partition.topic, bounds)
+    source = KafkaSource(kafka, partition.topic, bounds)
     try:
         return [record for _, records in source.records() for record in records]
     finally:
@@ -115,16 +116,16 @@ class KafkaSource:
     """Reads partitions from where to where.
 
     Args:
-        bootstrap_servers: Kafka.
+        kafka: Where Kafka is.
         topic: The topic.
         bounds: By partition.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, bounds: Mapping[int, Bounds]) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, kafka: KafkaAccess, topic: str, bounds: Mapping[int, Bounds]) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._ends = {n: b.end for n, b in bounds.items() if b.start < b.end}
-        self._consumer = _consumer(bootstrap_servers)
+        self._consumer = _consumer(kafka)
         self._positions = {number: b.start for number, b in bounds.items()}
         self._consumer.assign(
             [TopicPartition(topic, n, bounds[n].start) for n in sorted(self._ends)]
@@ -142,7 +143,7 @@ class KafkaSource:
             silent = 0 if batch else silent + 1
             if silent > _SILENT_POLLS:
                 raise ReplayError(
-                    f"{self._servers} gave nothing of {topic} for two minutes; is an unfinished "
+                    f"{self._kafka} gave nothing of {topic} for two minutes; is an unfinished "
                     "transaction in the way?"
                 )
             found: dict[int, list[TopicRecord]] = {}
@@ -187,10 +188,10 @@ def _before(records: list[TopicRecord], end: int) -> list[TopicRecord]:
     return [record for record in records if record.offset < end]
 
 
-def _consumer(bootstrap_servers: str, isolation: str = "read_committed") -> Consumer:
+def _consumer(kafka: KafkaAccess, isolation: str = "read_committed") -> Consumer:
     return Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka.librdkafka(),
             # Errors are told by ReplayErrors; librdkafka's own lines would bury them.
             "log_level": 0,
             "group.id": "chargelog-replay",
@@ -222,11 +223,11 @@ def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int
 
 
 @contextmanager
-def _asking(bootstrap_servers: str, isolation: str = "read_committed") -> Iterator[Consumer]:
-    consumer = _consumer(bootstrap_servers, isolation)
+def _asking(kafka: KafkaAccess, isolation: str = "read_committed") -> Iterator[Consumer]:
+    consumer = _consumer(kafka, isolation)
     try:
         yield consumer
     except KafkaException as error:
-        raise unreachable(bootstrap_servers, error.args[0].str()) from error
+        raise unreachable(kafka, error.args[0].str()) from error
     finally:
         consumer.close()

@@ -204,5 +204,5 @@ def _output(job: Job, folder: Folder, number: int, stored: bytes | None) -> Outp
         return BlockOutput(form, folder.events(number), stored)
     if isinstance(target, ToTopic):
         codec = event_codec(registry_at(target.schema_registry_url), target.topic)
-        return TopicOutput(target.bootstrap_servers, target.topic, number, codec, stored)
+        return TopicOutput(target.kafka, target.topic, number, codec, stored)
     return Nowhere()

@@ -39,6 +39,7 @@ from processor.replay.targets import (
 )
 from processor.replay.worker import Status
 from processor.tariff import Tariffs
+from runtime.kafka_access import KafkaAccess
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,15 +175,15 @@ def files(paths: list[str], form: str, zone: str | None) -> FromFiles:
 
 
 def frames_topic(
-    bootstrap_servers: str, topic: str, registry: str | None, as_of: int | None
+    kafka: KafkaAccess, topic: str, registry: str | None, as_of: int | None
 ) -> FromKafka:
     """The frames topic as a source: up to where it ends now, or ended at a time.
 
     Raises:
         ReplayError: It is not there, or Kafka does not answer.
     """
-    bounds = bounds_of(bootstrap_servers, topic, as_of)
-    return FromKafka(bootstrap_servers, topic, bounds, registry, as_of)
+    bounds = bounds_of(kafka, topic, as_of)
+    return FromKafka(kafka, topic, bounds, registry, as_of)
 
 
 @contextmanager
@@ -260,7 +261,7 @@ def _job(request: Request, folder: Folder, *, keeps: bool) -> Job:
         make_topic(job.target, job.lanes)
     # Whole or not at all: a run that is killed here has not begun.
     new = folder.new_job
-    new.write_bytes(msgspec.json.encode(job))
+    new.write_bytes(msgspec.json.encode(job.public))
     new.replace(folder.job)
     return job
 
@@ -277,15 +278,16 @@ def _stored(job: Job, folder: Folder) -> Job:
         asked = msgspec.structs.replace(
             job, source=msgspec.structs.replace(job.source, bounds=source.bounds)
         )
-    if asked != stored or stored.version != VERSION:
+    public = asked.public
+    if public != stored or stored.version != VERSION:
         differing = [
-            name for name in Job.__struct_fields__ if getattr(asked, name) != getattr(stored, name)
+            name for name in Job.__struct_fields__ if getattr(public, name) != getattr(stored, name)
         ]
         raise UsageError(
             f"the run in {folder.path} was another one ({', '.join(differing)} differ); give the "
             "options it had, and leave its log files as they were"
         )
-    return stored
+    return asked
 
 
 def _lanes(request: Request) -> int:

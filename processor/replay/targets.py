@@ -76,7 +76,7 @@ def partitions_of(target: ToTopic) -> int | None:
     Raises:
         ReplayError: Kafka does not answer.
     """
-    found = topics_of(target.bootstrap_servers).get(target.topic)
+    found = topics_of(target.kafka).get(target.topic)
     return None if found is None else len(found.partitions)
 
 
@@ -89,7 +89,7 @@ def make_topic(target: ToTopic, lanes: int) -> None:
     """
     found = partitions_of(target)
     if found is None:
-        admin = AdminClient({"bootstrap.servers": target.bootstrap_servers, "log_level": 0})
+        admin = AdminClient({**target.kafka.librdkafka(), "log_level": 0})
         new = NewTopic(
             target.topic, lanes, replication_factor=-1, config={"cleanup.policy": "delete"}
         )
@@ -105,7 +105,7 @@ def make_topic(target: ToTopic, lanes: int) -> None:
             f"topic {target.topic} has {found} partitions, the frames have {lanes}: replay into a "
             "topic that is not there yet"
         )
-    bounds = bounds_of(target.bootstrap_servers, target.topic)
+    bounds = bounds_of(target.kafka, target.topic)
     if any(one.start != one.end for one in bounds.values()):
         raise UsageError(
             f"topic {target.topic} holds records already; replay into a topic that is not there "

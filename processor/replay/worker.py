@@ -115,7 +115,7 @@ class Worker:
             for number, lane in self._lanes.items()
             if not lane.done
         }
-        records = KafkaSource(source.bootstrap_servers, source.topic, bounds)
+        records = KafkaSource(source.kafka, source.topic, bounds)
         starts = sum(source.bounds[number].start for number in self._lanes)
         try:
             for number, chunk in records.records():

@@ -11,7 +11,6 @@ point on the same server is served all the time; the process lives, and its memo
 import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from mutations import Mutator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from devstack.existing import kafka_broker
+from devstack.existing import kafka_broker, named_kafka
 from devstack.process import free_port
 from devstack.service import Service
 from ingress.protocol.versions import VERSIONS
@@ -259,7 +258,7 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     arguments = parser.parse_args()
     prefix = f"fuzz-{uuid.uuid4().hex[:8]}."
-    broker = kafka_broker(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")).start()
+    broker = kafka_broker(named_kafka()).start()
     began = time.monotonic()
     exchanges: list[Exchange] = []
     try:

@@ -12,6 +12,7 @@ from egress.connection import MqttOptions
 from egress.publisher import Publisher
 from egress.settings import EgressSettings
 from egress.worker import GROUP, EgressWorker
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import event_codec, frame_codec
 from schemas.events import BusinessEvent, StatusChanged
 from schemas.frames import OcppFrame
@@ -63,7 +64,7 @@ class Installation:
         self.names = TopicNames(prefix)
         fields = {"kafka_bootstrap_servers": servers, "topic_prefix": prefix, **settings}
         self.settings = EgressSettings(**fields)  # type: ignore[arg-type] # fields vary by test
-        ensure_topics(servers, self.names, 2)
+        ensure_topics(KafkaAccess(servers), self.names, 2)
         # Charge points are named after the prefix: the MQTT broker is shared.
         self.client_id = prefix.rstrip(".")
 

@@ -6,6 +6,7 @@ from bench_kit import quick
 from bench.backlog import Backlog
 from devstack.existing import ExistingKafka
 from devstack.kafka import KafkaBroker
+from runtime.kafka_access import KafkaAccess
 from schemas.topic_admin import ensure_topics
 from schemas.topics import TopicNames
 
@@ -42,7 +43,7 @@ def test_missing_or_wrong_events_fail_the_benchmark(
     kafka: KafkaBroker | ExistingKafka, topic_prefix: str
 ) -> None:
     servers, names = kafka.bootstrap_servers, Misdirected(topic_prefix)
-    ensure_topics(servers, TopicNames(topic_prefix), PARTITIONS)
+    ensure_topics(KafkaAccess(servers), TopicNames(topic_prefix), PARTITIONS)
     backlog = Backlog.of_new_fleet(2, 100)
     with pytest.raises(AssertionError, match="are missing"):
         backlog.check(servers, names, PARTITIONS, whole=True, within_s=0)

@@ -20,6 +20,7 @@ from devstack.existing import ExistingKafka, ExistingMqtt, kafka_broker, mqtt_br
 from devstack.kafka import KafkaBroker
 from devstack.mqtt import MAX_PAYLOAD, Mosquitto, MqttBroker
 from devstack.process import accepts_connections
+from runtime.kafka_access import KafkaAccess
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +97,7 @@ def test_one_transaction_spans_topics(kafka: KafkaBroker, topic_prefix: str) -> 
 
 
 def test_variables_name_brokers_that_are_used_and_left_alone() -> None:
-    kafka = kafka_broker("kafka-1:9092,kafka-2:9092")
+    kafka = kafka_broker(KafkaAccess("kafka-1:9092,kafka-2:9092"))
     mqtt = mqtt_broker("mqtt.example", 8883)
     for broker in (kafka, mqtt):
         broker.start()

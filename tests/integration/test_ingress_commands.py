@@ -209,7 +209,7 @@ async def test_what_a_dead_instance_sent_is_not_sent_again_and_gets_a_result(
     kafka: Kafka, topic_prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = TopicNames(topic_prefix)
-    await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 4)
+    await asyncio.to_thread(ensure_topics, kafka.access, names, 4)
     now = time.time_ns() // 1000
     command = Command(
         command_id="c1",

@@ -237,8 +237,8 @@ async def test_producer_that_librdkafka_has_given_up_is_replaced(
     kafka: Kafka, topic_prefix: str
 ) -> None:
     names = TopicNames(topic_prefix)
-    await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 1)
-    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=30, probe_topic=names.events)
+    await asyncio.to_thread(ensure_topics, kafka.access, names, 1)
+    producer = DurableProducer(kafka.access, timeout_s=30, probe_topic=names.events)
     await producer.start()
     try:
         assert await producer.append(names.events, b"k", b"1", []) == 0
@@ -259,8 +259,8 @@ async def test_a_record_that_kafka_refuses_for_good_is_not_durable_and_the_next_
     kafka: Kafka, topic_prefix: str
 ) -> None:
     names = TopicNames(topic_prefix)
-    await asyncio.to_thread(ensure_topics, kafka.bootstrap_servers, names, 1)
-    producer = DurableProducer(kafka.bootstrap_servers, timeout_s=30, probe_topic=names.events)
+    await asyncio.to_thread(ensure_topics, kafka.access, names, 1)
+    producer = DurableProducer(kafka.access, timeout_s=30, probe_topic=names.events)
     await producer.start()
     try:
         with pytest.raises(NotDurableError, match="too large"):

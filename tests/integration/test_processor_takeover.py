@@ -36,7 +36,7 @@ EXPECTED = [EVENTS.encode(event) for event in fold(HISTORY)[0]]
 @pytest.fixture
 def names(kafka: Kafka, topic_prefix: str) -> TopicNames:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     return names
 
 

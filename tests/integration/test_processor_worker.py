@@ -42,7 +42,7 @@ def test_a_killed_worker_loses_nothing(
     kafka: Kafka, topic_prefix: str, tmp_path: Path, guarantee: str
 ) -> None:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     frames = history(charge_points=12, sessions=80)
     records = [(one.client_id, FRAMES.encode(one)) for one in frames]
     expected, rows = fold(frames)
@@ -83,7 +83,7 @@ def test_any_worker_answers_for_every_charge_point(
     kafka: Kafka, topic_prefix: str, tmp_path: Path
 ) -> None:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     frames = history(charge_points=12, sessions=1)
     append(kafka, names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
     ports = [free_port(), free_port()]
@@ -106,7 +106,7 @@ def test_workers_that_come_and_die_under_load_lose_and_repeat_nothing(
     kafka: Kafka, topic_prefix: str, tmp_path: Path
 ) -> None:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     frames = history(charge_points=12, sessions=80)
     records = [(one.client_id, FRAMES.encode(one)) for one in frames]
     expected, rows = fold(frames)
@@ -150,7 +150,7 @@ def test_poison_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
     kafka: Kafka, topic_prefix: str, tmp_path: Path
 ) -> None:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     # The sessions would fill rows beyond what Kafka takes if their idTags were kept whole.
     good = [*history(charge_points=1, sessions=1), *endless_id_tags("CP0", 6)]
     records = [("CP0", b"poison"), *(("CP0", FRAMES.encode(one)) for one in good)]
@@ -191,7 +191,7 @@ def test_a_row_that_cant_be_read_ends_the_worker_with_a_message_that_names_it(
     kafka: Kafka, topic_prefix: str, tmp_path: Path
 ) -> None:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     partition = java_partition(kafka, names.dead_letter, "CP0")
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
     producer.produce(names.connectors_changelog, b"broken", b"0|CP0", partition=partition)

@@ -35,6 +35,7 @@ from processor.replay.errors import ReplayError
 from processor.replay.kafka_source import bounds_of
 from processor.replay.lanes import lane_of
 from runtime.kafka import JAVA_PARTITIONER
+from runtime.kafka_access import KafkaAccess
 from schemas.frames import OcppFrame
 from schemas.headers import event_headers
 from schemas.topic_admin import ensure_topics
@@ -101,7 +102,7 @@ def expected_records(frames: list[OcppFrame]) -> list[Record]:
 @pytest.fixture
 def place(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> Place:
     names = TopicNames(topic_prefix)
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     return Place(kafka, names, tmp_path)
 
 
@@ -109,7 +110,7 @@ def place(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> Place:
 def long(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A history that takes long enough to be stopped in the middle."""
     names = TopicNames(f"test-{uuid4().hex[:12]}.")
-    ensure_topics(kafka.bootstrap_servers, names, PARTITIONS)
+    ensure_topics(kafka.access, names, PARTITIONS)
     frames = fleet(40, LONG)
     append(kafka, names.frames, [(one.client_id, FRAMES.encode(one)) for one in frames])
     return Place(kafka, names, tmp_path_factory.mktemp("long"))
@@ -263,7 +264,7 @@ def test_a_kafka_that_says_nothing_is_waited_for_in_sight(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         servers = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ReplayError, match=f"Kafka at {servers} does not answer"):
-            bounds_of(servers, "any")
+            bounds_of(KafkaAccess(servers), "any")
     assert capsys.readouterr().err == f"waiting for Kafka at {servers}, which gives no answer\n"
 
 
@@ -287,7 +288,7 @@ def test_an_import_that_was_killed_is_completed_by_the_next(place: Place) -> Non
     frames = fleet(40, LONG)
     export = write_export(place.folder / "frames.jsonl", frames)
     names = place.names
-    topic = (place.kafka.bootstrap_servers, names.frames)
+    topic = (place.kafka.access, names.frames)
     with subprocess.Popen(  # noqa: S603 - our own interpreter
         command("import", export), cwd=place.folder, env=environment(place.variables)
     ) as process:

@@ -146,7 +146,7 @@ class Soak:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Two instances, and load."""
-        await asyncio.to_thread(ensure_topics, self.kafka.bootstrap_servers, self.names, PARTITIONS)
+        await asyncio.to_thread(ensure_topics, self.kafka.access, self.names, PARTITIONS)
         await self.hop.start()
         self.workers = [self._worker(name) for name in ("one", "two")]
         loading = None

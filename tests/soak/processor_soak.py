@@ -149,7 +149,7 @@ def run(directory: Path, *, seed: int, duration: float, rate: int, charge_points
     """The soak; whether everything is as it must be."""
     steps = schedule(seed, duration)
     with KafkaBroker(directory / "kafka") as broker:
-        ensure_topics(broker.bootstrap_servers, NAMES, PARTITIONS)
+        ensure_topics(broker.access, NAMES, PARTITIONS)
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "PARTITIONS": str(PARTITIONS),

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from processor.replay.errors import ReplayError
 from processor.replay.kafka_source import end_of, records_from
+from runtime.kafka_access import KafkaAccess
 from schemas.codec import EventCodec
 from schemas.events import BusinessEvent
 from schemas.headers import event_headers
@@ -30,7 +31,7 @@ class TopicOutput:
     """A lane's partition of the events topic.
 
     Args:
-        bootstrap_servers: Kafka.
+        kafka: Where Kafka is.
         topic: The events topic, nobody else's.
         lane: The partition.
         codec: The events' codec.
@@ -41,15 +42,15 @@ class TopicOutput:
     """
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, lane: int, codec: EventCodec, stored: bytes | None
+        self, kafka: KafkaAccess, topic: str, lane: int, codec: EventCodec, stored: bytes | None
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._partition = TopicPartition(topic, lane)
         self._codec = codec
         self._in_transaction = 0
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **kafka.librdkafka(),
                 "transactional.id": f"{topic}-replay-{lane}",
                 "compression.type": "lz4",
                 "linger.ms": 50,
@@ -62,7 +63,7 @@ class TopicOutput:
         except KafkaException as error:
             raise self._failed(error) from error
         start = None if stored is None else msgspec.json.decode(stored, type=_State).end
-        self._written = deque(records_from(bootstrap_servers, self._partition, start))
+        self._written = deque(records_from(kafka, self._partition, start))
 
     def write(self, events: list[BusinessEvent]) -> None:
         """Take events; those that a killed run wrote already are compared only.
@@ -88,11 +89,7 @@ class TopicOutput:
     def checkpoint(self) -> bytes:
         """Commit; what comes later in the partition is what a killed run wrote beyond this."""
         self._commit()
-        end = (
-            self._written[0].offset
-            if self._written
-            else end_of(self._bootstrap_servers, self._partition)
-        )
+        end = self._written[0].offset if self._written else end_of(self._kafka, self._partition)
         return msgspec.json.encode(_State(end))
 
     def close(self) -> None:
