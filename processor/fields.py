@@ -33,6 +33,7 @@ def micros_of(moment: datetime) -> int:
 _EARLIEST: Final = micros_of(datetime(2010, 1, 1, tzinfo=UTC))
 # With its zone a time may lie beyond what RFC 3339 can write.
 _LATEST: Final = micros_of(datetime.max.replace(tzinfo=UTC))
+_DAY: Final = 86_400_000_000
 _MAX_CONNECTOR: Final = 10_000
 _PLAIN_UTC: Final = frozenset({20, 24, 27})  # lengths: whole seconds, milli-, microseconds
 
@@ -155,6 +156,20 @@ def moment(value: object, found: set[str]) -> int | None:
         return None
     if micros > _LATEST:
         found.add("timestamp_unreadable")
+        return None
+    return micros
+
+
+def session_time(value: object, received_at: int, found: set[str]) -> int | None:
+    """When a session started or stopped, as `moment`; None as well where it is not over yet.
+
+    Nothing is reported before it happens, so a clock a day ahead of the report's receipt is wrong
+    (some GPS receivers start 1,024 weeks off), and no price may be looked up by it. Within the day
+    it may be a time zone that is written wrongly.
+    """
+    micros = moment(value, found)
+    if micros is not None and micros > received_at + _DAY:
+        found.add("clock_ahead")
         return None
     return micros
 

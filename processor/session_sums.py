@@ -11,6 +11,8 @@ _MAX_WATTS: Final = 4_000_000
 _SLACK_WH: Final = 1_000
 """Times have whole seconds, and a meter's clock need not be the charge point's."""
 _HOUR_MICROS: Final = 3_600_000_000
+_MAX_DURATION: Final = 366 * 24 * _HOUR_MICROS
+"""Longer than any car stays: the clock was set in between, or the Stop was forgotten."""
 
 
 def energy_kwh(
@@ -51,11 +53,18 @@ def micros_between(start_time: int | None, stop_time: int | None) -> int | None:
 def duration_minutes(
     start_time: int | None, stop_time: int | None, found: Anomalies
 ) -> float | None:
-    """Minutes between two times; None where one is unknown or they are in the wrong order."""
+    """Minutes between two times.
+
+    None where one is unknown, where they are in the wrong order, and where it is more than a year:
+    a clock that was set during the session must not charge for the years since it was made.
+    """
     if start_time is None or stop_time is None:
         return None
     if stop_time < start_time:
         found.add("stop_before_start")
+        return None
+    if stop_time - start_time > _MAX_DURATION:
+        found.add("duration_implausible")
         return None
     return (stop_time - start_time) / 60_000_000
 

@@ -7,6 +7,7 @@ import orjson
 from processor.reducer import reduce
 from processor.state import MemoryRows
 from processor.tariff import Tariffs
+from schemas import timestamps
 from schemas.event_json import to_json
 from schemas.events import BusinessEvent
 from schemas.frames import Direction, Kind, OcppFrame
@@ -82,6 +83,10 @@ class Story:
         events = reduce(new, self.rows, self.tariffs)
         self.events += events
         return [orjson.loads(to_json(event)) for event in events]
+
+    def wait_until(self, time: str) -> None:
+        """Let the next frame be received at that time."""
+        self.at = timestamps.parse(time).micros * 1000
 
     def call(
         self,

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.fields import integer, moment, needed_integer, payload_of, text, written
+from processor.fields import integer, needed_integer, payload_of, session_time, text, written
 from processor.ocpp16.history import (
     abandoned_with,
     ended_with,
@@ -48,7 +48,7 @@ def stop_called(step: Step) -> None:
         transaction = abandoned_with(step.history(), transaction_id)
         if transaction is None and ended_with(step.history(), transaction_id):
             return
-    stop_time = moment(timestamp, found)
+    stop_time = session_time(timestamp, step.received_at, found)
     reason = payload.get("reason")
     reason = _DEFAULT_REASON if reason is None else text(reason, found)
     elements = read_transaction_data(payload.get("transactionData"), found, violations)

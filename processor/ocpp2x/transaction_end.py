@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.fields import moment
+from processor.fields import session_time
 from processor.measurands import REGISTER
 from processor.ocpp2x.evse_rows import drop_open, put_ended
 from processor.ocpp2x.evse_state import End, EndedTransaction, EvseTransaction
@@ -39,7 +39,7 @@ def end(step: Step, message: TransactionMessage, transaction: EvseTransaction) -
             meter_stop = transaction.meter_end
         else:
             found.add(_NOT_END)
-    stop_time = moment(message.timestamp, found)
+    stop_time = session_time(message.timestamp, step.received_at, found)
     stopped = End(
         meter_stop=meter_stop,
         stop_time=stop_time,

@@ -131,7 +131,7 @@ def _start_late(step: Step, message: TransactionMessage, ended: EndedTransaction
             _start_reused(step, message)
         return
     found = {*message.found, OUT_OF_ORDER}
-    transaction = with_start(noted(ended.transaction, message), message, found)
+    transaction = with_start(step, noted(ended.transaction, message), message, found)
     emit_started(step, message, transaction, found)
     put_ended(step, replace(ended, transaction=transaction), ended)
     if ended.end is not None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from processor.fields import moment
+from processor.fields import moment, session_time
 from processor.measurands import REGISTER
 from processor.ocpp2x.evse_rows import evse, is_later, put_open
 from processor.ocpp2x.evse_state import NO_EVSE, EvseTransaction
@@ -30,7 +30,7 @@ def open_transaction(
     old: EvseTransaction | None = None,
 ) -> None:
     """Open the transaction of a Started, in place of what was known of it before."""
-    transaction = with_start(transaction, message, found)
+    transaction = with_start(step, transaction, message, found)
     leave_16(step)
     make_room(step, transaction)
     emit_started(step, message, transaction, found)
@@ -41,13 +41,13 @@ def open_transaction(
 
 
 def with_start(
-    transaction: EvseTransaction, message: TransactionMessage, found: Anomalies
+    step: Step, transaction: EvseTransaction, message: TransactionMessage, found: Anomalies
 ) -> EvseTransaction:
     """The transaction with what its Started says.
 
     The register sent with it is the meterStart even where its context is not Transaction.Begin.
     """
-    start_time = moment(message.timestamp, found)
+    start_time = session_time(message.timestamp, step.received_at, found)
     transaction = replace(
         transaction,
         started=True,

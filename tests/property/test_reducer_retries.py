@@ -1,11 +1,11 @@
 """OCPP 1.6 sessions whose requests are sent again, live or much later, as firmware does it."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import orjson
-from frames16 import START_NS, frame
+from frames16 import SECOND_NS, START_NS, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +14,9 @@ from processor.state import MemoryRows
 from processor.tariff import Tariffs
 from schemas.events import Completed, SessionCost
 from schemas.frames import OcppFrame
+
+LATER_NS: Final = START_NS + 30 * 24 * 3600 * SECOND_NS
+"""All is received after it happened."""
 
 
 class Session(NamedTuple):
@@ -110,7 +113,7 @@ def test_however_requests_are_sent_again_each_session_is_billed_once_and_right(
         event
         for place, new in enumerate(frames)
         for event in reduce(
-            msgspec.structs.replace(new, received_at_ns=START_NS + place), rows, Tariffs()
+            msgspec.structs.replace(new, received_at_ns=LATER_NS + place), rows, Tariffs()
         )
     ]
     completed = [event.payload for event in events if isinstance(event.payload, Completed)]

@@ -77,6 +77,7 @@ def test_a_rebooted_charge_point_uses_its_ids_again_and_counts_from_0() -> None:
 def test_a_begin_of_0_sent_offline_does_not_bill_the_meters_whole_life() -> None:
     """citrineos/citrineos-core#1060: the charge point could not read its meter yet."""
     story = Story2x()
+    story.wait_until("2026-09-11T08:00:01Z")
     begin = register(0, "Transaction.Begin", "2026-09-10T08:00:00Z")
     story.tell("Started", 0, begin, at="2026-09-10T08:00:00Z", offline=True, evse={"id": 1})
     [reading] = story.updated(1, 909_948, at="2026-09-10T08:05:00Z")

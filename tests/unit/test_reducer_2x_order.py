@@ -52,6 +52,7 @@ def test_a_started_sent_again_once_the_clock_is_set_opens_nothing() -> None:
 def test_a_transaction_id_used_again_is_a_session_of_its_own(ended: bool) -> None:  # noqa: FBT001 - parametrized
     story = Story2x()
     story.started(tx="1")
+    story.wait_until("2023-12-08T11:00:00Z")
     if ended:
         story.ended(1, tx="1")
     events = story.started(tx="1", at="2023-12-08T10:00:00Z", wh=25000)
@@ -71,6 +72,7 @@ def test_a_queue_sent_again_after_its_id_was_used_again_bills_nothing_twice(
     while_open: bool,  # noqa: FBT001 - parametrized
 ) -> None:
     story = Story2x()
+    story.wait_until("2023-12-10T00:00:00Z")
 
     def session(day: int, *, end: bool = True) -> list[dict[str, Any]]:
         date, wh = f"2023-12-{day:02}", 1000 * day
@@ -92,6 +94,7 @@ def test_a_queue_sent_again_after_its_id_was_used_again_bills_nothing_twice(
 
 def test_the_late_end_of_an_abandoned_transaction_does_not_end_the_next_with_its_id() -> None:
     story = Story2x()
+    story.wait_until("2023-12-08T12:00:00Z")
     story.started(0, 1000, tx="1")
     story.started(0, 5000, "2023-12-08T10:00:00Z", tx="1")
     cost = the(story.ended(1, 4000, "2023-12-07T18:00:00Z", tx="1"), "session_cost")

@@ -333,6 +333,17 @@ def test_2x_registers_that_ran_backwards_give_neither_energy_nor_cost() -> None:
     assert completed["anomalies"] == ["cost_unknown", "register_backwards"]
 
 
+def test_a_2x_session_time_that_is_not_over_yet_is_null() -> None:
+    story = Story2x()
+    events = story.started(at="2043-07-23T10:15:30Z")
+    assert the(events, "started")["payload"]["startTime"] is None
+    events = story.ended(1, at="2043-07-23T11:15:30Z")
+    completed = the(events, "completed")
+    assert completed["payload"]["stopTime"] is completed["payload"]["duration"] is None
+    assert completed["anomalies"] == ["clock_ahead"]
+    assert the(events, "session_cost")["payload"]["energyConsumed"] == 24.0
+
+
 def test_a_2x_end_before_its_start_has_no_duration() -> None:
     story = Story2x()
     story.started()

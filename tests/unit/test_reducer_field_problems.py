@@ -53,6 +53,7 @@ def test_a_start_sent_again_with_a_new_message_id_and_refused_as_concurrent() ->
         '"meterStart":1,"timestamp":"2023-12-17T07:48:40.564Z"}]'
     )
     story = Story()
+    story.wait_until("2023-12-17T07:48:40Z")
     assert kinds(_answered(story, call % 1000005, 113)) == ["started"]
     story.line(call % 1000006)
     answer = '[3,"1000006",{"transactionId":113,"idTagInfo":{"status":"ConcurrentTx"}}]'

@@ -67,6 +67,41 @@ def test_an_answer_without_id_is_indigestible(answer: object) -> None:
         story.answer(answer, "x")
 
 
+def test_a_session_time_that_is_not_over_yet_is_null_and_sets_no_price() -> None:
+    prices = Tariffs.parse(
+        '[[tariff]]\ncurrency="EUR"\nenergy_rate=0.5\nvalid_to=2024-01-01T00:00:00Z\n'
+        '[[tariff]]\ncurrency="EUR"\nenergy_rate=9.9'
+    )
+    story = Story(prices)
+    # 1,024 weeks off, as a GPS receiver that forgot which of them it is.
+    [started] = story.start(timestamp="2043-07-23T10:15:30Z")
+    assert started["payload"]["startTime"] is None
+    assert started["anomalies"] == ["clock_ahead"]
+    completed, cost = story.stop()
+    assert completed["payload"]["duration"] is None
+    assert completed["anomalies"] == cost["anomalies"] == ["clock_ahead"]
+    assert cost["payload"]["energyRate"] == 0.5
+    # A wrong zone is no reason to doubt the time.
+    [started] = story.start(2, timestamp="2023-12-08T00:15:30Z")
+    assert "anomalies" not in started
+    # Nor does a clock that jumps ahead in the middle make a session long.
+    completed = story.stop(2, timestamp="2043-07-24T10:15:30Z")[0]
+    assert completed["payload"]["stopTime"] is completed["payload"]["duration"] is None
+    assert completed["anomalies"] == ["clock_ahead"]
+
+
+def test_years_between_start_and_stop_are_no_duration_and_no_price() -> None:
+    story = Story(Tariffs.parse('[[tariff]]\ncurrency="EUR"\ntime_rate=0.02'))
+    story.start(1, timestamp="2016-01-01T00:00:09Z")
+    [completed] = story.stop(1)
+    assert completed["payload"]["startTime"] == "2016-01-01T00:00:09Z"
+    assert completed["payload"]["duration"] is None
+    assert completed["anomalies"] == ["cost_unknown", "duration_implausible"]
+    story.start(2, timestamp="2022-12-07T11:45:30Z")
+    cost = story.stop(2)[1]
+    assert cost["payload"]["estimatedCost"] == 365 * 24 * 60 * 0.02
+
+
 def test_a_stop_without_id_is_indigestible() -> None:
     with pytest.raises(IndigestibleFrameError, match="transactionId is missing"):
         Story().call("StopTransaction", {"meterStop": 1, "timestamp": "2023-12-07T10:00:00Z"})

@@ -130,6 +130,7 @@ valid_from = 2024-01-01T01:00:00+01:00
 )
 def test_the_tariff_in_force_at_the_start_applies(start: str, cost: float) -> None:
     story = Story(Tariffs.parse(TWO_YEARS))
+    story.wait_until("2024-01-01T02:00:00Z")
     story.start(timestamp=start)
     event = story.stop(timestamp="2024-01-01T02:00:00Z")[-1]
     assert event["payload"]["estimatedCost"] == pytest.approx(cost)
