@@ -18,10 +18,11 @@ VERSION: Final = 1
 NEW_JOB: Final = "job.new"
 """All that is in the folder of a run that was killed before it began."""
 _CONTENT: Final = (
-    *("job.json", NEW_JOB, "events-*", "rejects-*", "lane-*.sqlite*", "against-*"),
-    "differences-*",
+    *("lane-*.sqlite*", "events-*", "rejects-*", "against-*", "differences-*"),
+    *(NEW_JOB, "job.json"),
 )
-"""What a folder may hold, see `Folder`."""
+"""What a folder may hold (see `Folder`), in the order in which it can be deleted: a run that is
+killed meanwhile is still one that was stopped, and what it has lost is made again."""
 
 
 class FromKafka(msgspec.Struct, frozen=True, tag="kafka"):

@@ -6,17 +6,24 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
 from replay_kit import command, environment, fleet, fold, replay, write_export
 
+from processor.replay.against import Kafka
 from processor.replay.checkpoint import Checkpoint
 from processor.replay.errors import ReplayError
+from processor.replay.job import ToFile
 from processor.replay.lanes import lane_of
+from processor.replay.run import Request, files, perform
+from runtime.kafka_access import KafkaAccess
 from schemas.event_json import to_json
 from schemas.events import BusinessEvent
 from schemas.frames import OcppFrame
@@ -306,3 +313,34 @@ def test_a_disk_that_is_full_is_named_and_the_run_can_be_resumed(
     done = replay(*arguments, "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "events.jsonl").read_bytes() == lines(fold(fleet(50, LONG)))
+
+
+def test_a_run_that_is_killed_while_it_clears_up_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = write_export(tmp_path / "frames.jsonl", FRAMES)
+    out = tmp_path / "events.jsonl"
+    request = Request(source=files([str(export)], "jsonl", None), target=ToFile(str(out)), lanes=2)
+    expected = sorted(fold(FRAMES), key=lambda event: lane_of(event.client_id, 2))
+    unlink = Path.unlink
+
+    def run(request: Request) -> None:
+        perform(request, Kafka(KafkaAccess("127.0.0.1:1"), None), threading.Event())
+
+    for kept in range(7):  # two lanes' checkpoints, events and rejects, and what is to be done
+        deleted = iter(range(kept))
+
+        def killed(path: Path, deleted: Iterator[int] = deleted) -> None:
+            if next(deleted, None) is None:
+                raise KeyboardInterrupt
+            unlink(path)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(request)
+        out.unlink()
+        run(msgspec.structs.replace(request, resume=True))
+        assert out.read_bytes() == b"".join(to_json(event) + b"\n" for event in expected)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, export.name]
+        out.unlink()
