@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -59,13 +60,22 @@ class _Guard:
 
 _guard: Final = _Guard()
 
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that outgoing connections get (Linux: from 32,768, macOS and Windows: from 49,152):
+one of them would take a port between its being found free and its server's start."""
+
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that was free a moment ago, and is likely to stay so.
+
+    Raises:
+        OSError: All that may be given are taken.
+    """
+    for port in secrets.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOCALHOST, port))
+            return port
+    raise OSError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def accepts_connections(port: int, host: str = LOCALHOST) -> bool:

@@ -1,7 +1,6 @@
 """What the processor's tests share: workers as processes, frames, and the fold they must equal."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -29,13 +28,6 @@ PARTITIONS = 4
 FRAMES = frame_codec()
 EVENTS = event_codec()
 Kafka = KafkaBroker | ExistingKafka
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

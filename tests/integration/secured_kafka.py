@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from processor_kit import free_port
 
 from devstack.kafka import KafkaBroker
+from devstack.process import free_port
 
 USER, PASSWORD = "chargelog", "open sesame"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"

@@ -19,7 +19,6 @@ from processor_kit import (
     by_charge_point,
     eventually,
     fold,
-    free_port,
     history,
     is_ready,
     java_partition,
@@ -29,6 +28,7 @@ from processor_kit import (
     worker,
 )
 
+from devstack.process import free_port
 from schemas.codec import dead_letter_codec
 from schemas.frames import Kind, OcppFrame
 from schemas.topic_admin import ensure_topics

@@ -23,13 +23,13 @@ from processor_kit import (
     append,
     eventually,
     fold,
-    free_port,
     history,
     is_ready,
     worker,
 )
 from replay_kit import command, environment, fleet, replay, write_export
 
+from devstack.process import free_port
 from processor.replay import cluster
 from processor.replay.errors import ReplayError
 from processor.replay.kafka_source import bounds_of
