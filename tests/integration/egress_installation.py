@@ -69,7 +69,7 @@ class Installation:
         self.client_id = prefix.rstrip(".")
 
     def write(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
-        producer = Producer({"bootstrap.servers": self.servers})
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True})
         for value in values:
             producer.produce(topic, value, key=self.client_id, partition=partition)
         assert producer.flush(10) == 0

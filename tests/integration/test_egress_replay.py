@@ -86,7 +86,7 @@ def replayer(
 
 def fill(installation: Installation, seconds: int) -> None:
     """One frame a second, in turn on two partitions and of two charge points."""
-    producer = Producer({"bootstrap.servers": installation.servers})
+    producer = Producer({"bootstrap.servers": installation.servers, "enable.idempotence": True})
     for number in range(seconds):
         at_ns = BEGIN + number * SECOND
         key = f"{installation.client_id}-{number % 2}"

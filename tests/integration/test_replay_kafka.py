@@ -220,7 +220,12 @@ def test_a_replay_of_the_topic_as_it_was_reads_no_further(place: Place) -> None:
     early, late = frames[:1_200], frames[1_200:]
     time_ms = 1_700_000_000_000  # of Kafka, not of the frames
     producer = Producer(
-        {"bootstrap.servers": place.kafka.bootstrap_servers, "partitioner": JAVA_PARTITIONER}
+        {
+            "bootstrap.servers": place.kafka.bootstrap_servers,
+            "partitioner": JAVA_PARTITIONER,
+            # Without it a batch that is tried again lands behind the one after it, and is late.
+            "enable.idempotence": True,
+        }
     )
     for part, when in ((early, time_ms - 1), (late, time_ms)):
         for one in part:
